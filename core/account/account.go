@@ -1,0 +1,121 @@
+// Package account is the account module: an account is created once, takes deposits and incoming transfers, pays
+// withdrawals and outgoing transfers down to its overdraft limit, can be frozen and is closed when it is empty.
+// It is pure: rules look at states, a command and a moment, and answer events or a fault. No I/O, no clock.
+package account
+
+import "daybook/core/es"
+
+// Status of an account.
+const (
+	Open   = "open"
+	Frozen = "frozen" // takes money, pays nothing
+	Closed = "closed" // takes and pays nothing, for ever
+)
+
+// Account is the state of one account. The zero Account does not exist yet.
+type Account struct {
+	Owner          string
+	Currency       string
+	Status         string
+	Balance        int64 // minor units; negative down to -OverdraftLimit
+	OverdraftLimit int64 // minor units
+}
+
+// Events. Their fields below are the stored shape: change one only together with an upcaster.
+type (
+	// AccountCreated brings an account into being.
+	AccountCreated struct {
+		Owner, Currency string
+		OverdraftLimit  int64
+		es.Note
+	}
+	// MoneyDeposited is money paid in.
+	MoneyDeposited struct {
+		Amount int64
+		es.Note
+	}
+	// MoneyWithdrawn is money paid out.
+	MoneyWithdrawn struct {
+		Amount int64
+		es.Note
+	}
+	// MoneyTransferredOut is the paying leg of a transfer.
+	MoneyTransferredOut struct {
+		TransferID, To string
+		Amount         int64
+		es.Note
+	}
+	// MoneyTransferredIn is the receiving leg of a transfer.
+	MoneyTransferredIn struct {
+		TransferID, From string
+		Amount           int64
+		es.Note
+	}
+	// OverdraftLimitSet says how far below zero the balance may go from here on.
+	OverdraftLimitSet struct {
+		Limit int64
+		es.Note
+	}
+	// AccountFrozen stops all paying out.
+	AccountFrozen struct {
+		Reason string
+		es.Note
+	}
+	// AccountUnfrozen ends a freeze.
+	AccountUnfrozen struct {
+		Reason string
+		es.Note
+	}
+	// AccountClosed ends the account.
+	AccountClosed struct {
+		Reason string
+		es.Note
+	}
+)
+
+// EventType and its like give the names on the wire, for ever.
+func (AccountCreated) EventType() string      { return "AccountCreated" }
+func (MoneyDeposited) EventType() string      { return "MoneyDeposited" }
+func (MoneyWithdrawn) EventType() string      { return "MoneyWithdrawn" }
+func (MoneyTransferredOut) EventType() string { return "MoneyTransferredOut" }
+func (MoneyTransferredIn) EventType() string  { return "MoneyTransferredIn" }
+func (OverdraftLimitSet) EventType() string   { return "OverdraftLimitSet" }
+func (AccountFrozen) EventType() string       { return "AccountFrozen" }
+func (AccountUnfrozen) EventType() string     { return "AccountUnfrozen" }
+func (AccountClosed) EventType() string       { return "AccountClosed" }
+
+// apply adds one event to the state. It never says no: what was decided is not judged again.
+func apply(a Account, e es.Event) Account {
+	if change, moves := amount(e); moves {
+		a.Balance += change
+		return a
+	}
+	switch e := e.(type) {
+	case AccountCreated:
+		a.Owner, a.Currency, a.OverdraftLimit, a.Status = e.Owner, e.Currency, e.OverdraftLimit, Open
+	case OverdraftLimitSet:
+		a.OverdraftLimit = e.Limit
+	case AccountFrozen:
+		a.Status = Frozen
+	case AccountUnfrozen:
+		a.Status = Open
+	case AccountClosed:
+		a.Status = Closed
+	}
+	return a
+}
+
+// amount is by how much an event moves the balance.
+func amount(e es.Event) (change int64, moves bool) {
+	switch e := e.(type) {
+	case MoneyDeposited:
+		return e.Amount, true
+	case MoneyTransferredIn:
+		return e.Amount, true
+	case MoneyWithdrawn:
+		return -e.Amount, true
+	case MoneyTransferredOut:
+		return -e.Amount, true
+	}
+	return 0, false
+}

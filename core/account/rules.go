@@ -1,0 +1,185 @@
+package account
+
+import (
+	"daybook/core/es"
+	"daybook/core/fault"
+)
+
+// Refusals. Their codes are stable: clients switch on them.
+var (
+	ErrExists              = fault.New(fault.Conflict, "account_exists", "An account with this id exists already.")
+	ErrNotFound            = fault.New(fault.NotFound, "account_not_found", "There is no account with this id.")
+	ErrFrozen              = fault.New(fault.Rejected, "account_frozen", "The account is frozen: it takes money but pays none.")
+	ErrClosed              = fault.New(fault.Rejected, "account_closed", "The account is closed.")
+	ErrInsufficientFunds   = fault.New(fault.Rejected, "insufficient_funds", "The balance and the overdraft limit do not cover this amount.")
+	ErrBalanceLimit        = fault.New(fault.Rejected, "balance_limit", "The balance would pass 9007199254740991 (2^53-1).")
+	ErrUnknownCounterparty = fault.New(fault.Rejected, "unknown_counterparty", "There is no account to transfer to with this id.")
+	ErrCounterpartyClosed  = fault.New(fault.Rejected, "counterparty_closed", "The account to transfer to is closed.")
+	ErrCurrencyMismatch    = fault.New(fault.Rejected, "currency_mismatch", "The two accounts are not of one currency.")
+	ErrSameAccount         = fault.New(fault.Rejected, "same_account", "An account cannot transfer to itself.")
+	ErrLimitBelowDebt      = fault.New(fault.Rejected, "limit_below_debt", "The account is overdrawn by more than this limit.")
+	ErrAlreadyFrozen       = fault.New(fault.Rejected, "already_frozen", "The account is frozen already.")
+	ErrNotFrozen           = fault.New(fault.Rejected, "not_frozen", "The account is not frozen.")
+	ErrBalanceNotZero      = fault.New(fault.Rejected, "balance_not_zero", "Only an account with a balance of 0 can be closed.")
+)
+
+// Commands.
+type (
+	create struct {
+		Owner, Currency string
+		OverdraftLimit  int64
+		es.Common
+	}
+	deposit struct {
+		Amount int64
+		es.Common
+	}
+	withdraw struct {
+		Amount int64
+		es.Common
+	}
+	transfer struct {
+		To     string
+		Amount int64
+		es.Common
+	}
+	setOverdraftLimit struct {
+		Limit int64
+		es.Common
+	}
+	freeze struct {
+		Reason string
+		es.Common
+	}
+	unfreeze struct {
+		Reason string
+		es.Common
+	}
+	closing struct {
+		Reason string
+		es.Common
+	}
+)
+
+type decision = es.Decision[Account]
+
+func decideCreate(d decision, c *create) ([]es.Emitted, error) {
+	if d.Exists(0) {
+		return nil, ErrExists
+	}
+	return es.Emit(AccountCreated{c.Owner, c.Currency, c.OverdraftLimit, c.Note}), nil
+}
+
+func decideDeposit(d decision, c *deposit) ([]es.Emitted, error) {
+	a, err := takes(d, 0)
+	if err != nil {
+		return nil, err
+	}
+	if a.Balance > es.MaxAmount-c.Amount {
+		return nil, ErrBalanceLimit.With("balance", a.Balance).With("requested", c.Amount)
+	}
+	return es.Emit(MoneyDeposited{c.Amount, c.Note}), nil
+}
+
+func decideWithdraw(d decision, c *withdraw) ([]es.Emitted, error) {
+	if err := pays(d, c.Amount); err != nil {
+		return nil, err
+	}
+	return es.Emit(MoneyWithdrawn{c.Amount, c.Note}), nil
+}
+
+// decideTransfer is one decision over both accounts: both legs are written, or neither.
+func decideTransfer(d decision, c *transfer) ([]es.Emitted, error) {
+	if d.Exists(0) && d.Streams[0] == d.Streams[1] {
+		return nil, ErrSameAccount
+	}
+	if err := pays(d, c.Amount); err != nil {
+		return nil, err
+	}
+	from, to := d.State(0), d.State(1)
+	switch {
+	case !d.Exists(1):
+		return nil, ErrUnknownCounterparty
+	case to.Status == Closed:
+		return nil, ErrCounterpartyClosed
+	case from.Currency != to.Currency:
+		return nil, ErrCurrencyMismatch.Say("The account is kept in %s and the other one in %s.", from.Currency, to.Currency)
+	case to.Balance > es.MaxAmount-c.Amount:
+		return nil, ErrBalanceLimit.Say("The balance of the other account would pass 9007199254740991 (2^53-1).").With("requested", c.Amount)
+	}
+	id := "trf-" + d.At.Position.EventID()[len("evt-"):]
+	return []es.Emitted{
+		{Stream: 0, Event: MoneyTransferredOut{id, c.To, c.Amount, c.Note}},
+		{Stream: 1, Event: MoneyTransferredIn{id, string(d.Streams[0]), c.Amount, c.Note}},
+	}, nil
+}
+
+func decideSetOverdraftLimit(d decision, c *setOverdraftLimit) ([]es.Emitted, error) {
+	a, err := takes(d, 0)
+	if err != nil {
+		return nil, err
+	}
+	if a.Balance < -c.Limit {
+		return nil, ErrLimitBelowDebt.With("balance", a.Balance).With("requested", c.Limit)
+	}
+	return es.Emit(OverdraftLimitSet{c.Limit, c.Note}), nil
+}
+
+func decideFreeze(d decision, c *freeze) ([]es.Emitted, error) {
+	a, err := takes(d, 0)
+	if err != nil {
+		return nil, err
+	}
+	if a.Status == Frozen {
+		return nil, ErrAlreadyFrozen
+	}
+	return es.Emit(AccountFrozen{c.Reason, c.Note}), nil
+}
+
+func decideUnfreeze(d decision, c *unfreeze) ([]es.Emitted, error) {
+	a, err := takes(d, 0)
+	if err != nil {
+		return nil, err
+	}
+	if a.Status != Frozen {
+		return nil, ErrNotFrozen
+	}
+	return es.Emit(AccountUnfrozen{c.Reason, c.Note}), nil
+}
+
+func decideClose(d decision, c *closing) ([]es.Emitted, error) {
+	a, err := takes(d, 0)
+	if err != nil {
+		return nil, err
+	}
+	if a.Balance != 0 {
+		return nil, ErrBalanceNotZero.With("balance", a.Balance)
+	}
+	return es.Emit(AccountClosed{c.Reason, c.Note}), nil
+}
+
+// takes gives account i, which must exist and not be closed.
+func takes(d decision, i int) (Account, error) {
+	a := d.State(i)
+	switch {
+	case !d.Exists(i):
+		return a, ErrNotFound
+	case a.Status == Closed:
+		return a, ErrClosed
+	}
+	return a, nil
+}
+
+// pays checks that the account the command was sent to may pay out amount.
+func pays(d decision, amount int64) error {
+	a, err := takes(d, 0)
+	switch {
+	case err != nil:
+		return err
+	case a.Status == Frozen:
+		return ErrFrozen
+	case a.Balance < amount-a.OverdraftLimit: // no overflow: both are within ±(2^53-1)
+		return ErrInsufficientFunds.With("balance", a.Balance).With("limit", a.OverdraftLimit).With("requested", amount)
+	}
+	return nil
+}

@@ -1,0 +1,177 @@
+package es
+
+import (
+	"fmt"
+	"time"
+)
+
+// Module is everything the rest of the program knows about one kind of aggregate: a folder in core and a line in app.
+// Its tables feed the engine, HTTP, messages, command line and OpenAPI.
+type Module struct {
+	Name     string // plural, in paths and as the name of its view: "accounts"
+	Noun     string // singular, in envelopes, answers and codes: "account"
+	Prefix   string // of its stream ids, such as "voucher:"; at most one module has none
+	Commands []CommandType
+	Events   []EventType
+	View     View
+	Ledger   *Ledger // for modules whose streams keep an amount; else nil
+	Apply    func(state any, e Event) any
+}
+
+// Stream is the stream of the aggregate with this id.
+func (m *Module) Stream(id string) StreamID { return StreamID(m.Prefix + id) }
+
+// ID is the id within the module of one of its streams.
+func (m *Module) ID(s StreamID) string { return string(s)[len(m.Prefix):] }
+
+// Command finds a command by its name on the wire.
+func (m *Module) Command(name string) *CommandType {
+	for i := range m.Commands {
+		if m.Commands[i].Name == name {
+			return &m.Commands[i]
+		}
+	}
+	return nil
+}
+
+// Moment is when a command is decided: the recorded time its events will have and the position of the first of them.
+type Moment struct {
+	Time     time.Time
+	Position Position
+}
+
+// Facts is all that a decision may look at: the streams the command names, the one it was sent to first, their states, and
+// the moment.
+type Facts struct {
+	Streams []StreamID
+	States  []Folded
+	At      Moment
+}
+
+// Decision shows the facts to a rule over states of type S.
+type Decision[S any] struct{ *Facts }
+
+// State is the state of stream i; the zero S when the stream does not exist.
+func (d Decision[S]) State(i int) S {
+	s, _ := d.States[i].State.(S)
+	return s
+}
+
+// Exists reports whether stream i has any event.
+func (d Decision[S]) Exists(i int) bool { return d.States[i].Version > 0 }
+
+// Emitted is an event for the stream with this index in the decision.
+type Emitted struct {
+	Stream int
+	Event  Event
+}
+
+// Emit is the usual decision: one event for the stream the command was sent to.
+func Emit(e Event) []Emitted { return []Emitted{{0, e}} }
+
+// Command asks one stream to change. Body is a pointer to the module's command struct.
+type Command struct {
+	Module *Module
+	Type   *CommandType
+	Stream StreamID
+	Body   any
+}
+
+// CommandType declares one command; Rule builds it. Its functions hide the type of the command's struct.
+type CommandType struct {
+	Name    string // imperative, as in the path
+	Doc     string
+	Fields  []Spec
+	Events  []string // the types it may emit, for documents
+	Creates bool     // it brings its stream into being
+
+	New       func() any                           // a pointer to an empty command struct
+	Slot      func(body any, i int) any            // where field i of body lives: *int64, *string or *time.Time
+	Content   func(dst []byte, body any) []byte    // the decoded fields in one canonical form, for comparing retries
+	Effective func(body any) time.Time             // the effective time the client asked for; zero: when it is recorded
+	Streams   func(m *Module, body any) []StreamID // the further streams it needs; nil for none
+	decide    func(c *Command, f *Facts) ([]Emitted, error)
+}
+
+// Rule declares the command name with its rule over states S and the fields of its struct C; what Common holds is added.
+// The rule is pure: it looks at the decision and the command and answers events, or a fault.
+func Rule[S, C any, P commanding[C]](name, doc string, rule func(Decision[S], *C) ([]Emitted, error), fields ...Field[C]) CommandType {
+	effective := func(c *C) *time.Time { return &P(c).common().EffectiveAt }
+	fields = append(append(fields, TimeField("effectiveAt", "When it happened in the world; the recorded time when missing. Not in the future.", effective).Optional()),
+		noteFields(func(c *C) *Note { return &P(c).common().Note })...)
+	return CommandType{
+		Name: name, Doc: doc, Fields: specs(fields),
+		New:       func() any { return new(C) },
+		Slot:      func(body any, i int) any { return fields[i].At(body.(*C)) },
+		Content:   func(dst []byte, body any) []byte { return appendFields(dst, fields, body.(*C)) },
+		Effective: func(body any) time.Time { return *effective(body.(*C)) },
+		decide:    func(c *Command, f *Facts) ([]Emitted, error) { return rule(Decision[S]{f}, c.Body.(*C)) },
+	}
+}
+
+// Emits returns the command with the types of the events it may emit.
+func (t CommandType) Emits(types ...string) CommandType {
+	t.Events = types
+	return t
+}
+
+// Creating returns the command as one that brings its stream into being.
+func (t CommandType) Creating() CommandType {
+	t.Creates = true
+	return t
+}
+
+// Naming returns the command as one that also needs the streams that ids gives for its body.
+func Naming[C any](t CommandType, ids func(c *C) []string) CommandType {
+	t.Streams = func(m *Module, body any) []StreamID {
+		var streams []StreamID
+		for _, id := range ids(body.(*C)) {
+			streams = append(streams, m.Stream(id))
+		}
+		return streams
+	}
+	return t
+}
+
+func specs[T any](fields []Field[T]) []Spec {
+	out := make([]Spec, len(fields))
+	for i := range fields {
+		out[i] = fields[i].Spec
+	}
+	return out
+}
+
+// Ledger says how a module's streams keep an amount.
+type Ledger struct {
+	Balance  func(state any) int64
+	Currency func(state any) string
+	Amount   func(e Event) (change int64, moves bool) // by how much an event moves the balance, if it does
+}
+
+// Applying is the Apply of a module whose states are of type S. apply is pure, total and never says no: the past is not
+// judged again. The zero S is the state of a stream that does not exist.
+func Applying[S any](apply func(S, Event) S) func(any, Event) any {
+	return func(state any, e Event) any {
+		s, _ := state.(S)
+		return apply(s, e)
+	}
+}
+
+// Decide runs the command's rule on the facts.
+func (c *Command) Decide(f *Facts) ([]Emitted, error) {
+	emitted, err := c.Type.decide(c, f)
+	for _, e := range emitted {
+		if e.Stream < 0 || e.Stream >= len(f.Streams) {
+			return nil, fmt.Errorf("es: %s emitted %s for stream %d of %d", c.Type.Name, e.Event.EventType(), e.Stream, len(f.Streams))
+		}
+	}
+	return emitted, err
+}
+
+// NeededStreams are the streams the command must see: its own first, then those its body names.
+func (c *Command) NeededStreams() []StreamID {
+	if c.Type.Streams == nil {
+		return []StreamID{c.Stream}
+	}
+	return append([]StreamID{c.Stream}, c.Type.Streams(c.Module, c.Body)...)
+}

@@ -1,0 +1,115 @@
+package es
+
+import (
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+)
+
+// View declares the documents of a module, one per stream, and what they can be found and sorted by. A document is a pure
+// function of the folded state of its stream, so it can be thrown away and made again at any time.
+type View struct {
+	Fields []ViewField
+	Values func(id string, f *Folded) []Value // one per field; pure
+}
+
+// Lookup says how a view field can be asked for.
+type Lookup uint8
+
+// The ways to ask for documents by a field.
+const (
+	NoLookup Lookup = iota
+	Equal           // ?name=value
+	Between         // ?minName= and ?maxName=, both included
+)
+
+// ViewField is one member of a view's documents.
+type ViewField struct {
+	Spec
+	Lookup Lookup
+	Sorted bool // documents can be sorted by it; ties are broken by id
+	Search bool // its words can be searched with ?q=
+}
+
+// Value is one field's value: Str for kinds that are strings, Int for integers, microseconds since 1970 for times.
+type Value struct {
+	Str string
+	Int int64
+}
+
+// TimeValue is the Value of a time.
+func TimeValue(t time.Time) Value { return Value{Int: t.UnixMicro()} }
+
+// Compare orders two values of one field: integers and times by size, strings by bytes.
+func (v Value) Compare(w Value) int {
+	switch {
+	case v.Int < w.Int:
+		return -1
+	case v.Int > w.Int:
+		return 1
+	}
+	return strings.Compare(v.Str, w.Str)
+}
+
+// Document is one stream as a view shows it.
+type Document struct {
+	ID      string
+	Version Version // of the stream that it reflects
+	Values  []Value // one per field of the view
+	Parked  string  // why the stream's next event could not be projected; "" while all is well
+}
+
+// Field finds a field by name, or -1.
+func (v *View) Field(name string) int {
+	for i := range v.Fields {
+		if v.Fields[i].Name == name {
+			return i
+		}
+	}
+	return -1
+}
+
+// AppendJSON appends the document as clients see it.
+func (v *View) AppendJSON(dst []byte, values []Value) []byte {
+	for i := range v.Fields {
+		sep := byte(',')
+		if i == 0 {
+			sep = '{'
+		}
+		dst = append(dst, sep, '"')
+		dst = append(dst, v.Fields[i].Name...)
+		dst = append(dst, '"', ':')
+		switch k := v.Fields[i].Kind; {
+		case k.IsInteger():
+			dst = strconv.AppendInt(dst, values[i].Int, 10)
+		case k == KindTime:
+			dst = append(dst, '"')
+			dst = AppendTime(dst, time.UnixMicro(values[i].Int))
+			dst = append(dst, '"')
+		default:
+			dst = AppendString(dst, values[i].Str)
+		}
+	}
+	return append(dst, '}')
+}
+
+// Words splits s for searching: maximal runs of letters, marks and digits, case-folded.
+func Words(s string) []string {
+	words := strings.FieldsFunc(s, func(r rune) bool {
+		return !unicode.IsLetter(r) && !unicode.IsMark(r) && !unicode.IsNumber(r)
+	})
+	for i, w := range words {
+		words[i] = strings.Map(foldRune, w)
+	}
+	return words
+}
+
+// foldRune maps all runes that differ by case alone to one of them (Unicode simple folding).
+func foldRune(r rune) rune {
+	least := r
+	for f := unicode.SimpleFold(r); f != r; f = unicode.SimpleFold(f) {
+		least = min(least, f)
+	}
+	return unicode.ToLower(least)
+}
