@@ -1,0 +1,108 @@
+// Package engine runs the use cases over the ports: it executes commands through the sequencer, relays the feed to the
+// bus, projects events into the views, answers queries from views and history, and rebuilds views. It knows the ports and
+// the modules' tables, never an adapter: no SQL, HTTP, Watermill, configuration or logger lives here.
+package engine
+
+import (
+	"context"
+	"time"
+
+	"daybook/core/es"
+	"daybook/core/fault"
+	"daybook/core/ports"
+)
+
+// Options are what an engine is made of. All ports are required; zero sizes mean the defaults.
+type Options struct {
+	Registry *es.Registry
+	Store    ports.Store
+	Bus      ports.Bus
+	Views    ports.Views
+	Observer ports.Observer
+	Now      func() time.Time // the clock
+
+	EventsTopic string // where the relay publishes
+	QueueSize   int    // commands that may wait; more are refused
+	BatchSize   int    // commands that are written together at the most
+	CacheSize   int    // streams whose state is kept in memory, about
+}
+
+// Engine is the inside of the hexagon. Its methods may be called concurrently; Run methods are called once each.
+type Engine struct {
+	Options
+	sequencer *sequencer
+	projector *projector
+	rebuilds  rebuilds
+}
+
+// New makes an engine. Nothing runs until RunCommands, RunRelay and RunProjector do.
+func New(o Options) *Engine {
+	orDefault := func(n *int, size int) {
+		if *n == 0 {
+			*n = size
+		}
+	}
+	orDefault(&o.QueueSize, 4096)
+	orDefault(&o.BatchSize, 1024)
+	orDefault(&o.CacheSize, 100_000)
+	e := &Engine{Options: o}
+	e.sequencer = newSequencer(&e.Options)
+	e.projector = newProjector(&e.Options)
+	return e
+}
+
+// RunCommands takes commands until ctx ends, then answers those that wait and returns.
+func (e *Engine) RunCommands(ctx context.Context) { e.sequencer.run(ctx) }
+
+// RunRelay publishes the feed to the bus, in position order and at least once, until ctx ends.
+func (e *Engine) RunRelay(ctx context.Context) { e.relay(ctx) }
+
+// RunProjector fills the views from the store, lets readers in, and keeps the views up to date until ctx ends.
+func (e *Engine) RunProjector(ctx context.Context) { e.projector.run(ctx) }
+
+// pause waits for d or until ctx ends, and reports whether there is a reason to go on.
+func pause(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// backoff is how long to wait after the n-th failure in a row, from 50 ms up to 5 s.
+func backoff(n int) time.Duration {
+	return min(50*time.Millisecond<<min(n, 10), 5*time.Second)
+}
+
+// Faults of the engine.
+var (
+	// ErrOverloaded: the queue of commands is full.
+	ErrOverloaded = fault.New(fault.Unavailable, "overloaded", "Too many commands are waiting; nothing was done. Try again shortly.").After(time.Second)
+	// ErrStopping: the process is going down.
+	ErrStopping = fault.New(fault.Unavailable, "stopping", "Daybook is shutting down; nothing was done. Try again shortly.").After(time.Second)
+	// ErrVersionMismatch: the caller expected another version.
+	ErrVersionMismatch = fault.New(fault.Conflict, "version_mismatch", "The account is not at the expected version.")
+	// ErrKeyMismatch: the idempotency key was used for something else.
+	ErrKeyMismatch = fault.New(fault.Rejected, "idempotency_key_mismatch", "This idempotency key was used before, for another command. Use a new key.")
+	// ErrEffectiveInFuture: what has not happened yet cannot be recorded.
+	ErrEffectiveInFuture = fault.New(fault.Invalid, "effective_in_future", "effectiveAt lies in the future.").At("/effectiveAt", "must not be later than now")
+	// ErrAtomicRefused: another line of an atomic request was refused.
+	ErrAtomicRefused = fault.New(fault.Rejected, "atomic_refused", "Nothing of this request was done, because another line of it was refused.")
+	// ErrStreamUnreadable: an event of the stream cannot be read by this build.
+	ErrStreamUnreadable = fault.New(fault.Internal, "stream_unreadable", "An event of this account cannot be read by this build of Daybook, so nothing can be decided on it.")
+	// ErrNoVersion: the stream has not got that far.
+	ErrNoVersion = fault.New(fault.NotFound, "version_not_found", "The account never had this version.")
+	// ErrNoEvent: there is no event with this id.
+	ErrNoEvent = fault.New(fault.NotFound, "event_not_found", "There is no event with this id.")
+	// ErrPositionAhead: the store has not got that far.
+	ErrPositionAhead = fault.New(fault.Rejected, "position_ahead", "The store has no event at this position yet.")
+	// ErrViewBehind: the view did not get far enough in time.
+	ErrViewBehind = fault.New(fault.Unavailable, "view_behind", "The view has not reached this position yet. Try again shortly.").After(time.Second)
+	// ErrNoOperation: there is no such operation, or it was too long ago.
+	ErrNoOperation = fault.New(fault.NotFound, "operation_not_found", "There is no operation with this id.")
+	// ErrRebuildRunning: one rebuild at a time.
+	ErrRebuildRunning = fault.New(fault.Conflict, "rebuild_running", "A rebuild is running already.")
+)

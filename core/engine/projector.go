@@ -1,0 +1,278 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"daybook/core/es"
+	"daybook/core/fault"
+	"daybook/core/ports"
+)
+
+// projector keeps the views up to date. A message from the bus only says that a position exists: the events themselves are
+// read from the store, from the checkpoint to the head, so a lost, repeated or reordered message does no harm.
+type projector struct {
+	*Options
+	mu      sync.Mutex // held while the views are written
+	states  *states
+	parked  map[es.StreamID]bool
+	at      es.Position
+	reached es.Watermark // the checkpoint of the views as written here
+	filling atomic.Bool  // the views are being filled and closed to readers
+}
+
+func newProjector(o *Options) *projector {
+	return &projector{Options: o, states: newStates(o.CacheSize), parked: map[es.StreamID]bool{}}
+}
+
+// idlePoll is how often an idle projector asks for the head, in case the last message was lost.
+const idlePoll = time.Second
+
+func (p *projector) run(ctx context.Context) {
+	for failures := 0; ; failures++ {
+		err := p.start(ctx)
+		if err == nil {
+			break
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		p.Observer.Failed("fill the views", err)
+		if !pause(ctx, backoff(failures)) {
+			return
+		}
+	}
+	for failures := 0; ; failures++ {
+		err := p.Bus.Subscribe(ctx, p.EventsTopic, "projector", p.handle)
+		if err == nil {
+			break
+		}
+		p.Observer.Failed("subscribe to "+p.EventsTopic, err)
+		if !pause(ctx, backoff(failures)) {
+			return
+		}
+	}
+	for pause(ctx, idlePoll) {
+		if err := p.catchUp(ctx); err != nil && ctx.Err() == nil {
+			p.Observer.Failed("project", err)
+		}
+	}
+}
+
+// start brings the views to the head and opens them: from their checkpoint if they have one, else from the beginning.
+func (p *projector) start(ctx context.Context) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	progress, err := p.Views.Progress(ctx)
+	if err != nil {
+		return err
+	}
+	head, err := p.Store.Head(ctx)
+	if err != nil {
+		return err
+	}
+	if progress.Checkpoint == 0 || progress.Checkpoint > head { // ahead of the store: it was restored to an earlier state
+		return p.fill(ctx)
+	}
+	parked, _, err := p.Views.Parked(ctx, maxParked)
+	if err != nil {
+		return err
+	}
+	for _, d := range parked {
+		if m := p.Registry.Module(d.View); m != nil {
+			p.parked[m.Stream(d.ID)] = true
+		}
+	}
+	p.at = progress.Checkpoint
+	if err := p.follow(ctx, pageSize); err != nil {
+		return err
+	}
+	return p.Views.Open(ctx)
+}
+
+// maxParked is how many parked documents a projector takes over from the one before it.
+const maxParked = 1_000_000
+
+// handle takes a message of the bus. What has been projected is done; else the store is read up to its head.
+func (p *projector) handle(ctx context.Context, m ports.Message) error {
+	position, err := strconv.ParseUint(m.Headers[HeaderPosition], 10, 64)
+	if err != nil {
+		return fault.New(fault.Invalid, "bad_event_message", "the message has no position: "+err.Error())
+	}
+	if p.reached.At() >= es.Position(position) || p.filling.Load() { // a fill ends at the head in any case
+		return nil
+	}
+	return p.catchUp(ctx)
+}
+
+func (p *projector) catchUp(ctx context.Context) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.follow(ctx, pageSize)
+}
+
+// fill empties the views, fills them from the whole store, and opens them at the head.
+func (p *projector) fill(ctx context.Context) error {
+	p.filling.Store(true)
+	defer p.filling.Store(false)
+	if err := p.Views.Reset(ctx); err != nil {
+		return err
+	}
+	p.at = 0
+	clear(p.parked)
+	p.states = newStates(1 << 40) // nothing is dropped and read again while every stream is being folded
+	defer p.forget()
+	if err := p.follow(ctx, fillPage); err != nil {
+		return err
+	}
+	return p.Views.Open(ctx)
+}
+
+// fillPage is how many events are folded before their documents are written, while views are being filled: a stream's
+// document is made once for many of its events.
+const fillPage = 200_000
+
+// forget keeps of the states no more than the cache may hold.
+func (p *projector) forget() {
+	small := newStates(p.CacheSize)
+	for id, k := range p.states.young {
+		if len(small.young) >= p.CacheSize/2 {
+			break
+		}
+		small.young[id] = k
+	}
+	p.states = small
+}
+
+// follow projects everything up to the head and writes after every so many events, and at the head.
+func (p *projector) follow(ctx context.Context, every int) error {
+	pages := prefetch(ctx, p.Store, p.at, min(every, readAhead))
+	defer pages.stop()
+	touched := map[es.StreamID]known{}
+	at, pending := p.at, 0
+	for {
+		page := <-pages.c
+		if page.err != nil {
+			return page.err
+		}
+		for i := range page.events {
+			if err := p.project(ctx, &page.events[i], touched); err != nil {
+				return err
+			}
+			at = page.events[i].Position
+		}
+		pending += len(page.events)
+		if pending >= every || page.last && pending > 0 {
+			if err := p.write(ctx, touched, at); err != nil {
+				return err
+			}
+			clear(touched)
+			pending = 0
+		}
+		if page.last {
+			return nil
+		}
+	}
+}
+
+// project folds one event into the state of its stream. An event that cannot be folded parks the stream: its later events
+// wait, all others go on.
+func (p *projector) project(ctx context.Context, rec *es.Recorded, touched map[es.StreamID]known) error {
+	if p.parked[rec.Stream] {
+		return nil
+	}
+	k, ok := touched[rec.Stream]
+	if !ok {
+		k, ok = p.states.get(rec.Stream)
+	}
+	if !ok && rec.Version > 1 {
+		var err error
+		if k, err = p.load(ctx, rec); err != nil {
+			return err
+		}
+	}
+	if !p.parked[rec.Stream] && k.Version < rec.Version {
+		folded, err := p.fold(k.Folded, rec)
+		if err != nil {
+			p.park(rec, err)
+		} else {
+			k.Folded = folded
+		}
+	}
+	touched[rec.Stream] = k
+	return nil
+}
+
+// fold is the registry's Fold with a panic of a module turned into an error.
+func (p *projector) fold(f es.Folded, rec *es.Recorded) (_ es.Folded, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("engine: %s panicked when applied: %v\n%s", rec.Position.EventID(), r, debug.Stack())
+		}
+	}()
+	return p.Registry.Fold(f, rec)
+}
+
+// load folds the events of a stream before rec.
+func (p *projector) load(ctx context.Context, rec *es.Recorded) (known, error) {
+	k := known{Folded: es.Folded{Stream: rec.Stream}}
+	for k.Version < rec.Version-1 {
+		page, err := p.Store.ReadStream(ctx, rec.Stream, k.Version, min(pageSize, int(rec.Version-1-k.Version)))
+		if err != nil {
+			return k, err
+		}
+		if len(page) == 0 {
+			return k, fmt.Errorf("engine: %s is version %d of %s, but the stream ends at version %d", rec.Position.EventID(), rec.Version, rec.Stream, k.Version)
+		}
+		for i := range page {
+			if k.Folded, err = p.fold(k.Folded, &page[i]); err != nil {
+				p.park(&page[i], err)
+				return k, nil
+			}
+		}
+	}
+	return k, nil
+}
+
+func (p *projector) park(rec *es.Recorded, err error) {
+	p.parked[rec.Stream] = true
+	view, id := "", string(rec.Stream)
+	if m := p.Registry.ModuleOf(rec.Stream); m != nil {
+		view, id = m.Name, m.ID(rec.Stream)
+	}
+	p.Observer.Parked(view, id, err)
+}
+
+// write makes the documents of the streams that changed and moves the checkpoint, in one step.
+func (p *projector) write(ctx context.Context, touched map[es.StreamID]known, to es.Position) error {
+	changes := make([]ports.Change, 0, len(touched))
+	for id, k := range touched {
+		p.states.put(id, k)
+		m := p.Registry.ModuleOf(id)
+		if m == nil {
+			continue // no module of this build, and so no view
+		}
+		d := es.Document{ID: m.ID(id), Version: k.Version}
+		if k.Version > 0 {
+			d.Values = m.View.Values(d.ID, &k.Folded)
+		}
+		if p.parked[id] {
+			d.Parked = fmt.Sprintf("the event after version %d could not be projected", k.Version)
+		}
+		changes = append(changes, ports.Change{View: m.Name, Document: d})
+	}
+	if err := p.Views.Write(ctx, changes, p.at, to); err != nil {
+		return err
+	}
+	p.at = to
+	p.reached.Raise(to)
+	if head, err := p.Store.Head(ctx); err == nil {
+		p.Observer.Projected(to, head)
+	}
+	return nil
+}

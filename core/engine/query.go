@@ -1,0 +1,90 @@
+package engine
+
+import (
+	"context"
+	"time"
+
+	"daybook/core/es"
+	"daybook/core/fault"
+	"daybook/core/ports"
+)
+
+// View gives the document of one aggregate and the position the view had reached.
+func (e *Engine) View(ctx context.Context, m *es.Module, id string) (es.Document, es.Position, error) {
+	d, at, err := e.Views.Get(ctx, m.Name, id)
+	if fault.KindOf(err) == fault.NotFound {
+		return d, at, e.notFound(m)
+	}
+	return d, at, err
+}
+
+// notFound is the fault for an aggregate of the module that does not exist.
+func (e *Engine) notFound(m *es.Module) error {
+	return fault.New(fault.NotFound, m.Noun+"_not_found", "There is no "+m.Noun+" with this id.")
+}
+
+// Documents lists a module's documents.
+func (e *Engine) Documents(ctx context.Context, m *es.Module, q ports.Query) (ports.Page, error) {
+	return e.Views.List(ctx, m.Name, q)
+}
+
+// viewPoll is how often the checkpoint of views that another process writes is asked for.
+const viewPoll = 20 * time.Millisecond
+
+// AwaitView waits until the views have reached p, for at most patience. A p beyond the store's head is ErrPositionAhead at
+// once; ErrViewBehind when patience ends; ErrViewRebuilding while nobody is let in.
+func (e *Engine) AwaitView(ctx context.Context, p es.Position, patience time.Duration) error {
+	head, err := e.Store.Head(ctx)
+	if err != nil {
+		return err
+	}
+	if p > head {
+		return ErrPositionAhead.Say("The store's last event has position %d; there is no position %d yet.", head, p)
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	for {
+		progress, err := e.Views.Progress(ctx)
+		switch {
+		case err != nil:
+			return err
+		case !progress.Open:
+			return ports.ErrViewRebuilding
+		case progress.Checkpoint >= p:
+			return nil
+		}
+		poll, stop := context.WithTimeout(ctx, viewPoll)
+		_ = e.projector.reached.Wait(poll, p) // the checkpoint is asked for again in either case
+		stop()
+		if ctx.Err() != nil {
+			return ErrViewBehind.Say("The view has reached position %d, not yet %d. Try again shortly.", progress.Checkpoint, p)
+		}
+	}
+}
+
+// Status is how the parts of this process stand.
+type Status struct {
+	Head        es.Position
+	Views       ports.Progress
+	Parked      []ports.ParkedDocument // the first few
+	ParkedCount int
+	Queued      int // commands that wait
+}
+
+// statusParked is how many parked documents a status names.
+const statusParked = 100
+
+// Status tells how far everything is.
+func (e *Engine) Status(ctx context.Context) (Status, error) {
+	var s Status
+	var err error
+	if s.Head, err = e.Store.Head(ctx); err != nil {
+		return s, err
+	}
+	if s.Views, err = e.Views.Progress(ctx); err != nil {
+		return s, err
+	}
+	s.Parked, s.ParkedCount, err = e.Views.Parked(ctx, statusParked)
+	s.Queued = len(e.sequencer.queue)
+	return s, err
+}
