@@ -130,8 +130,8 @@ func (s *scanner) quoted() (raw []byte, escaped bool) {
 		s.i++
 	}
 	s.literal(`"`)
-	if s.failed || s.i > len(s.b) {
-		s.failed = true
+	if s.failed {
+		s.i = min(s.i, len(s.b)) // an escape that is cut short leads beyond the end
 		return nil, false
 	}
 	return s.b[start:s.i], escaped
