@@ -50,7 +50,7 @@ func readable(t *testing.T, r *es.Registry, file string) (es.Recorded, es.Event)
 	t.Helper()
 	raw, err := os.ReadFile(file)
 	if err != nil {
-		t.Fatalf("each schema that was ever written has its golden event: %v", err)
+		t.Fatalf("each schema that was ever written has its golden event; freeze a new one with -update: %v", err)
 	}
 	rec, err := es.ParseRecorded(bytes.TrimSuffix(raw, []byte("\n")))
 	if err != nil {
@@ -66,8 +66,11 @@ func readable(t *testing.T, r *es.Registry, file string) (es.Recorded, es.Event)
 // unchanged compares the golden event of the current schema with the sample, both ways.
 func unchanged(t *testing.T, r *es.Registry, file string, sample es.Event) {
 	t.Helper()
-	draft := es.Recorded{Stream: "stream-1", Version: 2, Position: 17, EffectiveAt: epoch, RecordedAt: epoch.Add(1500 * time.Microsecond)}
-	written, err := record(r, sample, draft)
+	by := es.Metadata{Principal: "local", CommandID: "cmd-1", RequestID: "req-1", CorrelationID: "cor-1", CausationID: "cau-1",
+		Traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}
+	written, err := record(r, sample, es.Recorded{
+		Stream: "stream-1", Version: 2, Position: 17, EffectiveAt: epoch, RecordedAt: epoch.Add(1500 * time.Microsecond), Metadata: by.AppendJSON(nil),
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

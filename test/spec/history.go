@@ -70,8 +70,9 @@ func (h *History) Do(a Action) (Streams, error) {
 }
 
 func (h *History) append(to es.StreamID, e es.Event, at time.Time) error {
+	by := es.Metadata{Principal: "local"}
 	rec, err := record(h.registry, e, es.Recorded{
-		Stream: to, Version: h.states[to].Version + 1, Position: h.head + 1, RecordedAt: at, EffectiveAt: at,
+		Stream: to, Version: h.states[to].Version + 1, Position: h.head + 1, RecordedAt: at, EffectiveAt: at, Metadata: by.AppendJSON(nil),
 	})
 	if err != nil {
 		return err
@@ -98,8 +99,6 @@ func record(r *es.Registry, e es.Event, draft es.Recorded) (es.Recorded, error) 
 	if draft.Data, draft.Schema, err = r.Encode(nil, e); err != nil {
 		return es.Recorded{}, err
 	}
-	by := es.Metadata{Principal: "local"}
-	draft.Metadata = by.AppendJSON(nil)
 	return es.ParseRecorded(draft.AppendJSON(nil))
 }
 
