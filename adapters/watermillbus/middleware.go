@@ -1,0 +1,103 @@
+package watermillbus
+
+import (
+	"cmp"
+	"context"
+	"log/slog"
+	"maps"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/ThreeDotsLabs/watermill/message/router/middleware"
+
+	"daybook/core/ports"
+)
+
+// chain is what a message goes through, from the outside in. The poison queue is outside the retries, or every attempt
+// would be a dead letter; the recoverer is inside them, so that a panic is tried again like an error.
+func chain(pub message.Publisher, o Options) ([]message.HandlerMiddleware, error) {
+	poison, err := middleware.PoisonQueueWithFilter(deadLetters{pub, o.Log}, "dead", ports.Dead)
+	if err != nil {
+		return nil, err
+	}
+	retry := middleware.Retry{
+		MaxRetries:      cmp.Or(o.Retries, 3),
+		InitialInterval: cmp.Or(o.FirstRetry, 100*time.Millisecond),
+		MaxInterval:     cmp.Or(o.LastRetry, 2*time.Second),
+		Multiplier:      1.5, // taken twice per attempt, as ShouldRetry is asked with the pause to come
+		ShouldRetry:     func(p middleware.RetryParams) bool { return !ports.Dead(p.Err) },
+		Logger:          logger{o.Log},
+	}
+	return []message.HandlerMiddleware{correlate, poison, onFailure(retry.Middleware), middleware.Recoverer}, nil
+}
+
+// onFailure applies a middleware only to messages whose handling failed, with that failure as its first attempt: what the
+// retries set up costs more than all the rest of a message that succeeds.
+func onFailure(retry message.HandlerMiddleware) message.HandlerMiddleware {
+	return func(h message.HandlerFunc) message.HandlerFunc {
+		return func(m *message.Message) ([]*message.Message, error) {
+			produced, err := h(m)
+			if err == nil {
+				return produced, nil
+			}
+			attempts := 0
+			return retry(func(m *message.Message) ([]*message.Message, error) {
+				if attempts++; attempts == 1 {
+					return produced, err
+				}
+				return h(m)
+			})(m)
+		}
+	}
+}
+
+// deadLetters is where the poison queue publishes: it finds the topic's own dead letters and says the reason as the port
+// promises. Watermill's own headers stay, so that its tools can send the message back.
+type deadLetters struct {
+	pub message.Publisher
+	log *slog.Logger
+}
+
+// Publish ignores the topic, which the poison queue fixes for all handlers of a router.
+func (d deadLetters) Publish(_ string, messages ...*message.Message) error {
+	for _, m := range messages {
+		topic, reason := m.Metadata[middleware.PoisonedTopicKey], m.Metadata[middleware.ReasonForPoisonedKey]
+		m.Metadata["reason"] = reason
+		if err := d.pub.Publish(ports.DeadLetters(topic), m); err != nil {
+			return err
+		}
+		d.log.Warn("a message can never succeed and went to the dead letters", "topic", topic, "message", m.UUID, "reason", reason)
+	}
+	return nil
+}
+
+// Close does nothing: the publisher is the bus's.
+func (deadLetters) Close() error { return nil }
+
+// correlation is the context key of the correlation id of the message that is being handled.
+type correlation struct{}
+
+// correlate puts the message's correlation id into its context. Watermill's own middleware of this name serves messages
+// that a handler returns; ours publishes them.
+func correlate(h message.HandlerFunc) message.HandlerFunc {
+	return func(m *message.Message) ([]*message.Message, error) {
+		if id := middleware.MessageCorrelationID(m); id != "" {
+			m.SetContext(context.WithValue(m.Context(), correlation{}, id))
+		}
+		return h(m)
+	}
+}
+
+// correlated is the headers with the correlation id of ctx, if it has one and they do not.
+func correlated(ctx context.Context, headers map[string]string) map[string]string {
+	id, ok := ctx.Value(correlation{}).(string)
+	if !ok || headers[middleware.CorrelationIDMetadataKey] != "" {
+		return headers
+	}
+	headers = maps.Clone(headers)
+	if headers == nil {
+		headers = map[string]string{}
+	}
+	headers[middleware.CorrelationIDMetadataKey] = id
+	return headers
+}
