@@ -1,0 +1,158 @@
+// Package memstore is the store in memory: everything is gone when the process ends. It keeps the whole contract of
+// ports.Store, so it serves demonstrations and is the store of all tests that are not about a database. Events are held
+// as the JSON they would have on disk and as its parse, so that no store gives other bytes than this one. Nothing
+// that touches a disk or a network may live here.
+package memstore
+
+import (
+	"context"
+	"sort"
+	"sync"
+	"time"
+
+	"daybook/core/es"
+	"daybook/core/ports"
+)
+
+// Store is a ports.Store in memory. New makes one.
+type Store struct {
+	turn chan struct{} // holds a token while a unit of work is open: the write lock, which a context can stop waiting for
+	head es.Watermark
+	life context.Context // ends when the store is closed
+	end  context.CancelFunc
+
+	mu          sync.RWMutex // guards what follows
+	events      []es.Recorded
+	streams     map[es.StreamID][]es.Position
+	outcomes    map[string]*ports.Outcome
+	refusals    []*ports.Outcome // in the order they were kept
+	newest      time.Time        // the latest recorded time seen, of events and outcomes
+	checkpoints map[string]es.Position
+}
+
+// New gives an empty store.
+func New() *Store {
+	s := &Store{
+		turn:        make(chan struct{}, 1),
+		streams:     map[es.StreamID][]es.Position{},
+		outcomes:    map[string]*ports.Outcome{},
+		checkpoints: map[string]es.Position{},
+	}
+	s.life, s.end = context.WithCancel(context.Background())
+	return s
+}
+
+// usable gives the reason why a call cannot go on: the store is closed or the caller's context has ended.
+func (s *Store) usable(ctx context.Context) error {
+	if s.life.Err() != nil {
+		return ports.ErrStoreClosed
+	}
+	return ctx.Err()
+}
+
+// Head implements ports.Store.
+func (s *Store) Head(ctx context.Context) (es.Position, error) {
+	return s.head.At(), s.usable(ctx)
+}
+
+// ReadStream implements ports.Store.
+func (s *Store) ReadStream(ctx context.Context, stream es.StreamID, after es.Version, limit int) ([]es.Recorded, error) {
+	if err := s.usable(ctx); err != nil {
+		return nil, err
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.tail(stream, after, limit), nil
+}
+
+// tail gives events of a stream after the version; mu is held. A limit below zero means all.
+func (s *Store) tail(stream es.StreamID, after es.Version, limit int) []es.Recorded {
+	positions := s.streams[stream]
+	if after >= es.Version(len(positions)) || limit == 0 {
+		return nil
+	}
+	positions = positions[after:]
+	if limit > 0 && limit < len(positions) {
+		positions = positions[:limit]
+	}
+	events := make([]es.Recorded, len(positions))
+	for i, p := range positions {
+		events[i] = s.events[p-1]
+	}
+	return events
+}
+
+// ReadFeed implements ports.Store.
+func (s *Store) ReadFeed(ctx context.Context, after es.Position, limit int) ([]es.Recorded, error) {
+	if err := s.usable(ctx); err != nil {
+		return nil, err
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	head := es.Position(len(s.events))
+	if after >= head || limit <= 0 {
+		return nil, nil
+	}
+	return append([]es.Recorded(nil), s.events[after:after+min(head-after, es.Position(limit))]...), nil
+}
+
+// PositionAt implements ports.Store.
+func (s *Store) PositionAt(ctx context.Context, t time.Time) (es.Position, error) {
+	if err := s.usable(ctx); err != nil {
+		return 0, err
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return es.Position(sort.Search(len(s.events), func(i int) bool { return s.events[i].RecordedAt.After(t) })), nil
+}
+
+// Outcome implements ports.Store.
+func (s *Store) Outcome(ctx context.Context, key string) (*ports.Outcome, error) {
+	if err := s.usable(ctx); err != nil {
+		return nil, err
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.outcomes[key], nil
+}
+
+// Wait implements ports.Store.
+func (s *Store) Wait(ctx context.Context, past es.Position) error {
+	waiting, stop := context.WithCancel(ctx)
+	defer stop()
+	defer context.AfterFunc(s.life, stop)()
+	err := s.head.Wait(waiting, past+1)
+	if s.life.Err() != nil {
+		return ports.ErrStoreClosed
+	}
+	return err
+}
+
+// Checkpoint implements ports.Store.
+func (s *Store) Checkpoint(ctx context.Context, name string) (es.Position, error) {
+	if err := s.usable(ctx); err != nil {
+		return 0, err
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.checkpoints[name], nil
+}
+
+// SaveCheckpoint implements ports.Store.
+func (s *Store) SaveCheckpoint(ctx context.Context, name string, p es.Position) error {
+	if err := s.usable(ctx); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.checkpoints[name] = p
+	return nil
+}
+
+// Close implements ports.Store.
+func (s *Store) Close() error {
+	s.mu.Lock() // a commit is before the close or refused, never in between
+	defer s.mu.Unlock()
+	s.end()
+	return nil
+}

@@ -1,0 +1,167 @@
+package memstore
+
+import (
+	"bytes"
+	"context"
+	"time"
+
+	"daybook/core/es"
+	"daybook/core/fault"
+	"daybook/core/ports"
+)
+
+// errBatch: the caller's batch does not continue the store. It is a bug of the caller's.
+var errBatch = fault.New(fault.Internal, "batch_refused", "The batch does not continue the store; nothing was written.")
+
+// unit is a ports.Unit. Whoever has it open holds the store's turn.
+type unit struct {
+	store *Store
+	known ports.Known
+	ended bool
+}
+
+// Begin implements ports.Store.
+func (s *Store) Begin(ctx context.Context, needs ports.Needs) (ports.Unit, error) {
+	if err := s.usable(ctx); err != nil {
+		return nil, err
+	}
+	select {
+	case s.turn <- struct{}{}:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case <-s.life.Done():
+		return nil, ports.ErrStoreClosed
+	}
+	if err := s.usable(ctx); err != nil {
+		<-s.turn
+		return nil, err
+	}
+	return &unit{store: s, known: s.known(needs)}, nil
+}
+
+func (s *Store) known(needs ports.Needs) ports.Known {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	k := ports.Known{
+		Head:     es.Position(len(s.events)),
+		Tails:    make([][]es.Recorded, len(needs.Streams)),
+		Outcomes: make([]*ports.Outcome, len(needs.Keys)),
+	}
+	if k.Head > 0 {
+		k.LastRecordedAt = s.events[k.Head-1].RecordedAt
+	}
+	for i, n := range needs.Streams {
+		k.Tails[i] = s.tail(n.Stream, n.After, -1)
+	}
+	for i, key := range needs.Keys {
+		k.Outcomes[i] = s.outcomes[key]
+	}
+	return k
+}
+
+// Known implements ports.Unit.
+func (u *unit) Known() ports.Known { return u.known }
+
+// Rollback implements ports.Unit.
+func (u *unit) Rollback() {
+	if !u.ended {
+		u.ended = true
+		<-u.store.turn
+	}
+}
+
+// Commit implements ports.Unit.
+func (u *unit) Commit(ctx context.Context, b ports.Batch) error {
+	if u.ended {
+		return errBatch.Say("The unit of work has ended already; nothing was written.")
+	}
+	defer u.Rollback()
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	events, err := u.record(b.Events)
+	if err != nil {
+		return err
+	}
+	s := u.store
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.life.Err() != nil {
+		return ports.ErrStoreClosed
+	}
+	for _, e := range events {
+		s.streams[e.Stream] = append(s.streams[e.Stream], e.Position)
+		s.see(e.RecordedAt)
+	}
+	s.events = append(s.events, events...)
+	for _, o := range b.Outcomes {
+		s.keep(o)
+	}
+	s.forget()
+	s.head.Raise(es.Position(len(s.events)))
+	return nil
+}
+
+// record checks that the events continue the store and brings them into the form they are kept in.
+func (u *unit) record(events []es.Recorded) ([]es.Recorded, error) {
+	recorded := make([]es.Recorded, len(events))
+	versions := make(map[es.StreamID]es.Version, len(events))
+	last := u.known.LastRecordedAt
+	for i := range events {
+		e := &events[i]
+		if want := u.known.Head + es.Position(i) + 1; e.Position != want {
+			return nil, errBatch.Say("The event at position %d was given where %d comes next; nothing was written.", e.Position, want)
+		}
+		version, ok := versions[e.Stream]
+		if !ok {
+			version = u.store.version(e.Stream)
+		}
+		if e.Version != version+1 {
+			return nil, errBatch.Say("%s was given version %d where %d comes next; nothing was written.", e.Stream, e.Version, version+1)
+		}
+		versions[e.Stream] = e.Version
+		parsed, err := es.ParseRecorded(e.AppendJSON(nil))
+		if err != nil {
+			return nil, errBatch.Say("Version %d of %s could not be read back; nothing was written.", e.Version, e.Stream).Because(err)
+		}
+		if parsed.RecordedAt.Before(last) || i == 0 && u.known.Head > 0 && !parsed.RecordedAt.After(last) {
+			return nil, errBatch.Say("The recorded time of position %d, %s, does not rise after %s; nothing was written.", e.Position, parsed.RecordedAt, last)
+		}
+		recorded[i], last = parsed, parsed.RecordedAt
+	}
+	return recorded, nil
+}
+
+func (s *Store) version(stream es.StreamID) es.Version {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return es.Version(len(s.streams[stream]))
+}
+
+func (s *Store) see(t time.Time) {
+	if t.After(s.newest) {
+		s.newest = t
+	}
+}
+
+func (s *Store) keep(o ports.Outcome) {
+	o.Body = bytes.Clone(o.Body)
+	o.RecordedAt = o.RecordedAt.UTC().Truncate(time.Microsecond)
+	s.outcomes[o.Key] = &o
+	if o.Refusal {
+		s.refusals = append(s.refusals, &o)
+	}
+	s.see(o.RecordedAt)
+}
+
+// forget drops the refusals at the front of the queue that have been kept for long enough. A key that got another outcome
+// since keeps that one.
+func (s *Store) forget() {
+	for len(s.refusals) > 0 && s.newest.Sub(s.refusals[0].RecordedAt) > ports.RefusalsKept {
+		o := s.refusals[0]
+		s.refusals = s.refusals[1:]
+		if s.outcomes[o.Key] == o {
+			delete(s.outcomes, o.Key)
+		}
+	}
+}

@@ -1,0 +1,100 @@
+package contract
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+	"time"
+
+	"daybook/core/es"
+	"daybook/core/ports"
+)
+
+func outcomeCases() []storeCase {
+	return []storeCase{
+		{"an outcome that was never kept is nil", func(t *testing.T, s ports.Store) {
+			for _, key := range []string{"", "k", "k\x00"} {
+				if o := outcome(t, s, key); o != nil {
+					t.Errorf("%q has the outcome %+v", key, *o)
+				}
+			}
+		}},
+		{"an outcome is kept whole under a key of any bytes", anyOutcome},
+		{"outcomes are kept without events, too", func(t *testing.T, s ports.Store) {
+			o := ports.Outcome{Key: "k", Refusal: true, RecordedAt: epoch, Body: []byte("no")}
+			write(t, s, ports.Batch{Outcomes: []ports.Outcome{o}})
+			wantOutcome(t, outcome(t, s, "k"), o)
+			wantHead(t, s, 0)
+		}},
+		{"a refusal is kept for RefusalsKept at the least", refusalsKept},
+		{"a success is kept as long as its events", func(t *testing.T, s ports.Store) {
+			o := ports.Outcome{Key: "k", RecordedAt: epoch, Body: []byte("yes")}
+			write(t, s, ports.Batch{Events: sequence(1, "a"), Outcomes: []ports.Outcome{o}})
+			passTime(t, s, 10*ports.RefusalsKept)
+			wantOutcome(t, outcome(t, s, "k"), o)
+		}},
+		{"a success under the key of an earlier refusal is kept as long as its events", func(t *testing.T, s ports.Store) {
+			write(t, s, ports.Batch{Outcomes: []ports.Outcome{{Key: "k", Refusal: true, RecordedAt: epoch, Body: []byte("no")}}})
+			o := ports.Outcome{Key: "k", RecordedAt: epoch.Add(time.Hour), Body: []byte("yes")}
+			write(t, s, ports.Batch{Outcomes: []ports.Outcome{o}})
+			passTime(t, s, 10*ports.RefusalsKept)
+			wantOutcome(t, outcome(t, s, "k"), o)
+		}},
+	}
+}
+
+func anyOutcome(t *testing.T, s ports.Store) {
+	everyByte := make([]byte, 256)
+	for i := range everyByte {
+		everyByte[i] = byte(i)
+	}
+	keys := []string{"", "k", "k\x00", "k\x00\x00", "\x00", "\xff", "\xff\xff", string(everyByte), "local/cmd-1", "local/cmd-10", "ключ", strings.Repeat("x", 600)}
+	bodies := [][]byte{nil, {0}, everyByte, []byte(`{"json":true}`), bytes.Repeat([]byte{7}, 5000)}
+	var all []ports.Outcome
+	for i, key := range keys {
+		all = append(all, ports.Outcome{Key: key, Refusal: i%2 == 0, RecordedAt: epoch.Add(time.Duration(i) * time.Microsecond), Body: bodies[i%len(bodies)]})
+	}
+	write(t, s, ports.Batch{Events: sequence(1, "a"), Outcomes: all})
+	u := begin(t, s, ports.Needs{Keys: append(keys, "kk")})
+	defer u.Rollback()
+	known := u.Known().Outcomes
+	for i, o := range all {
+		wantOutcome(t, outcome(t, s, o.Key), o)
+		wantOutcome(t, known[i], o)
+	}
+	if known[len(all)] != nil {
+		t.Errorf("a key that was not kept has the outcome %+v", known[len(all)])
+	}
+}
+
+// passTime writes events until the recorded time is d after the epoch, and then some more, so that a store has every
+// reason to clean up.
+func passTime(t *testing.T, s ports.Store, d time.Duration) {
+	for i := range 5 {
+		p := head(t, s) + 1
+		e := at(p, "clock", es.Version(i+1))
+		e.RecordedAt = epoch.Add(d + time.Duration(i)*time.Microsecond)
+		writeEvents(t, s, e)
+	}
+}
+
+func refusalsKept(t *testing.T, s ports.Store) {
+	refusals := []ports.Outcome{
+		{Key: "old", Refusal: true, RecordedAt: epoch, Body: []byte("no")},
+		{Key: "young", Refusal: true, RecordedAt: epoch.Add(time.Hour), Body: []byte("never")},
+	}
+	write(t, s, ports.Batch{Outcomes: refusals})
+	for i := range 5 {
+		e := at(head(t, s)+1, "clock", es.Version(i+1))
+		e.RecordedAt = epoch.Add(ports.RefusalsKept + time.Duration(i-4)*time.Microsecond)
+		writeEvents(t, s, e)
+		wantOutcome(t, outcome(t, s, "old"), refusals[0])
+		wantOutcome(t, outcome(t, s, "young"), refusals[1])
+	}
+	for i := range 5 { // now the first may be forgotten
+		e := at(head(t, s)+1, "clock", es.Version(i+6))
+		e.RecordedAt = epoch.Add(ports.RefusalsKept + time.Hour + time.Duration(i-4)*time.Microsecond)
+		writeEvents(t, s, e)
+		wantOutcome(t, outcome(t, s, "young"), refusals[1])
+	}
+}
