@@ -57,7 +57,7 @@ func (p *projector) run(ctx context.Context) {
 			return
 		}
 	}
-	for pause(ctx, idlePoll) {
+	for first := true; first || pause(ctx, idlePoll); first = false { // at once: what came before the subscription
 		if err := p.catchUp(ctx); err != nil && ctx.Err() == nil {
 			p.Observer.Failed("project", err)
 		}

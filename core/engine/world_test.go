@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"daybook/adapters/memstore"
-
+	"daybook/adapters/memviews"
 	"daybook/core/account"
 	"daybook/core/es"
 	"daybook/core/ports"
@@ -42,7 +42,7 @@ func (w *world) again(change ...func(*Options)) *Engine {
 	}
 	w.module = registry.Modules[0]
 	o := Options{
-		Registry: registry, Store: w.store, Bus: silentBus{}, Observer: w.observed,
+		Registry: registry, Store: w.store, Bus: silentBus{}, Views: memviews.New(registry), Observer: w.observed,
 		Now: w.clock, EventsTopic: "events",
 	}
 	for _, f := range change {
