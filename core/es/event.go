@@ -4,8 +4,10 @@
 package es
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -105,7 +107,8 @@ func (r *Recorded) AppendJSON(dst []byte) []byte {
 var ErrCorrupt = errors.New("es: these bytes are not a stored event")
 
 // ParseRecorded reads back what AppendJSON wrote. The result shares raw, which must not change afterwards.
-// It accepts that one form only: anything else is damage, and damage is an error (ErrCorrupt), never a guess.
+// It accepts that one form only: anything else is damage, and damage is an error (ErrCorrupt), never a guess. Data and
+// metadata are taken as they stand, up to the bracket that closes them; Decode reads data.
 func ParseRecorded(raw []byte) (Recorded, error) {
 	s := scanner{b: raw}
 	r := Recorded{Raw: raw}
@@ -127,25 +130,27 @@ func ParseRecorded(raw []byte) (Recorded, error) {
 	s.literal(`,"position":`)
 	r.Position = Position(s.uint())
 	s.literal(`,"schema":`)
-	r.Schema = int(s.uint())
+	schema := s.uint()
 	s.literal(`,"recordedAt":"`)
 	recorded := s.until('"')
 	s.literal(`"`)
 	s.literal(`,"metadata":`)
 	r.Metadata = s.object()
 	s.literal(`}`)
-	if s.failed || s.i != len(raw) || id != uint64(r.Position) || r.Position == 0 || r.Version == 0 {
+	if s.failed || s.i != len(raw) || id != uint64(r.Position) || r.Position == 0 || r.Version == 0 || schema > math.MaxInt32 {
 		return Recorded{}, fmt.Errorf("%w (at byte %d of %d)", ErrCorrupt, s.i, len(raw))
 	}
+	r.Schema = int(schema)
 	r.Stream = StreamID(names[1 : 1+len(stream)])
 	r.Type = names[len(names)-1-len(eventType) : len(names)-1]
-	if err := r.RecordedAt.UnmarshalText(recorded); err != nil {
-		return Recorded{}, fmt.Errorf("%w: recordedAt: %w", ErrCorrupt, err)
+	var ok bool
+	if r.RecordedAt, ok = parseTime(recorded); !ok {
+		return Recorded{}, fmt.Errorf("%w: recordedAt is %q", ErrCorrupt, recorded)
 	}
 	r.EffectiveAt = r.RecordedAt
-	if string(effective) != string(recorded) {
-		if err := r.EffectiveAt.UnmarshalText(effective); err != nil {
-			return Recorded{}, fmt.Errorf("%w: timestamp: %w", ErrCorrupt, err)
+	if !bytes.Equal(effective, recorded) {
+		if r.EffectiveAt, ok = parseTime(effective); !ok {
+			return Recorded{}, fmt.Errorf("%w: timestamp is %q", ErrCorrupt, effective)
 		}
 	}
 	return r, nil

@@ -3,6 +3,7 @@ package es
 import (
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 	"unicode"
 	"unicode/utf8"
@@ -42,7 +43,13 @@ type Spec struct {
 
 // CheckInt says what is wrong with n as a value of the field; "" means nothing is.
 func (s *Spec) CheckInt(n int64) string {
-	low := map[Kind]int64{KindAmount: 1, KindLimit: 0, KindBalance: -MaxAmount, KindNumber: 0}[s.Kind]
+	low := int64(0)
+	switch s.Kind {
+	case KindAmount:
+		low = 1
+	case KindBalance:
+		low = -MaxAmount
+	}
 	if n < low || n > MaxAmount {
 		return "must be an integer from " + strconv.FormatInt(low, 10) + " to 9007199254740991 (2^53-1)"
 	}
@@ -98,7 +105,7 @@ func checkText(v string) string {
 // ParseTime reads an RFC 3339 time with zone into UTC; what is finer than a microsecond is cut off.
 func ParseTime(s string) (time.Time, error) {
 	var t time.Time
-	if err := t.UnmarshalText([]byte(s)); err != nil {
+	if err := t.UnmarshalText([]byte(s)); err != nil || !strictTime(s) {
 		return time.Time{}, fmt.Errorf("must be an RFC 3339 time with zone, like 2025-10-28T09:00:00Z")
 	}
 	t = t.UTC().Truncate(time.Microsecond)
@@ -106,6 +113,18 @@ func ParseTime(s string) (time.Time, error) {
 		return time.Time{}, fmt.Errorf("must lie in the years 1 to 9999")
 	}
 	return t, nil
+}
+
+// strictTime refuses what the standard library takes for RFC 3339 and is not: 9:00 for 09:00, a comma, a zone past 23:59.
+func strictTime(s string) bool {
+	if s[len("2025-10-28T09")] != ':' || strings.Contains(s, ",") {
+		return false
+	}
+	if strings.HasSuffix(s, "Z") {
+		return true
+	}
+	zone := s[len(s)-len("+00:00"):]
+	return zone[1:3] <= "23" && zone[4:6] <= "59"
 }
 
 // Field binds a Spec to a member of the struct T. At returns a *int64, *string or *time.Time: the one place where the

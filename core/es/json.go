@@ -1,6 +1,7 @@
 package es
 
 import (
+	"bytes"
 	"encoding/json"
 	"strconv"
 	"time"
@@ -56,6 +57,40 @@ func AppendTime(dst []byte, t time.Time) []byte {
 	return t.UTC().Truncate(time.Microsecond).AppendFormat(dst, time.RFC3339Nano)
 }
 
+// parseTime reads a time as AppendTime writes it, and no other form.
+func parseTime(b []byte) (time.Time, bool) {
+	s := scanner{b: b}
+	year := s.digits(4)
+	s.literal("-")
+	month := s.digits(2)
+	s.literal("-")
+	day := s.digits(2)
+	s.literal("T")
+	hour := s.digits(2)
+	s.literal(":")
+	minute := s.digits(2)
+	s.literal(":")
+	second := s.digits(2)
+	nanos := 0
+	if s.peek() == '.' {
+		s.i++
+		places := len(b) - s.i - len("Z")
+		nanos = s.digits(places)
+		if places < 1 || places > 6 || nanos%10 == 0 {
+			return time.Time{}, false
+		}
+		for ; places < 9; places++ {
+			nanos *= 10
+		}
+	}
+	s.literal("Z")
+	if s.failed || s.i != len(b) || hour > 23 || minute > 59 || second > 59 {
+		return time.Time{}, false
+	}
+	t := time.Date(year, time.Month(month), day, hour, minute, second, nanos, time.UTC)
+	return t, t.Day() == day && t.Month() == time.Month(month)
+}
+
 // scanner reads JSON that Daybook wrote itself: no white space between tokens. The first thing that does not fit sets
 // failed, and everything after it returns zero values.
 type scanner struct {
@@ -96,13 +131,33 @@ func (s *scanner) uint() uint64 {
 	return n
 }
 
+// digits takes a number of exactly n digits.
+func (s *scanner) digits(n int) int {
+	if s.failed || n < 0 || len(s.b)-s.i < n {
+		s.failed = true
+		return 0
+	}
+	v := 0
+	for _, c := range s.b[s.i : s.i+n] {
+		if c < '0' || c > '9' {
+			s.failed = true
+			return 0
+		}
+		v = v*10 + int(c-'0')
+	}
+	s.i += n
+	return v
+}
+
 // until takes the bytes before the next c.
 func (s *scanner) until(c byte) []byte {
-	start := s.i
-	for s.i < len(s.b) && s.b[s.i] != c {
-		s.i++
+	rest := s.b[s.i:]
+	n := bytes.IndexByte(rest, c)
+	if n < 0 {
+		n = len(rest)
 	}
-	return s.b[start:s.i]
+	s.i += n
+	return rest[:n]
 }
 
 // plainString takes a JSON string that needs no escapes and returns what is between the quotes.
@@ -114,6 +169,7 @@ func (s *scanner) plainString() []byte {
 			s.failed = true
 		}
 	}
+	s.failed = s.failed || !utf8.Valid(v)
 	s.literal(`"`)
 	return v
 }
@@ -122,13 +178,15 @@ func (s *scanner) plainString() []byte {
 func (s *scanner) quoted() (raw []byte, escaped bool) {
 	start := s.i
 	s.literal(`"`)
-	for s.i < len(s.b) && s.b[s.i] != '"' {
-		if s.b[s.i] == '\\' {
+	i := s.i
+	for i < len(s.b) && s.b[i] != '"' {
+		if s.b[i] == '\\' {
 			escaped = true
-			s.i++
+			i++
 		}
-		s.i++
+		i++
 	}
+	s.i = i
 	s.literal(`"`)
 	if s.failed {
 		s.i = min(s.i, len(s.b)) // an escape that is cut short leads beyond the end
@@ -213,7 +271,8 @@ func setFromJSON(slot any, value []byte, escaped bool) bool {
 	case *int64:
 		n, err := strconv.ParseInt(string(value), 10, 64)
 		*p = n
-		return err == nil
+		var canonical [20]byte // JSON has no +1 and no 01
+		return err == nil && string(strconv.AppendInt(canonical[:0], n, 10)) == string(value)
 	case *string:
 		if len(value) < 2 || value[0] != '"' {
 			return false
@@ -224,7 +283,12 @@ func setFromJSON(slot any, value []byte, escaped bool) bool {
 		}
 		return json.Unmarshal(value, p) == nil
 	case *time.Time:
-		return len(value) > 2 && value[0] == '"' && p.UnmarshalText(value[1:len(value)-1]) == nil
+		if len(value) < 2 || value[0] != '"' {
+			return false
+		}
+		t, ok := parseTime(value[1 : len(value)-1])
+		*p = t
+		return ok
 	}
 	return false
 }

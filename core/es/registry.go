@@ -56,13 +56,13 @@ type Registry struct {
 	prefixes map[string]*Module
 }
 
-// NewRegistry checks that no two modules share a name, a prefix of streams or an event type.
+// NewRegistry checks that no two modules share a name, a noun, a prefix of streams or an event type.
 func NewRegistry(modules ...Module) (*Registry, error) {
 	r := &Registry{events: map[string]*EventType{}, moduleOf: map[string]*Module{}, prefixes: map[string]*Module{}}
 	for i := range modules {
 		m := &modules[i]
-		if r.Module(m.Name) != nil || r.prefixes[m.Prefix] != nil {
-			return nil, fmt.Errorf("es: the name %q or stream prefix %q is taken by another module", m.Name, m.Prefix)
+		if r.Module(m.Name) != nil || r.ModuleByNoun(m.Noun) != nil || r.prefixes[m.Prefix] != nil {
+			return nil, fmt.Errorf("es: the name %q, the noun %q or the stream prefix %q is taken by another module", m.Name, m.Noun, m.Prefix)
 		}
 		if m.Prefix != "" && strings.IndexByte(m.Prefix, ':') != len(m.Prefix)-1 {
 			return nil, fmt.Errorf("es: the stream prefix %q of module %q must end in its only colon", m.Prefix, m.Name)

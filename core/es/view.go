@@ -94,7 +94,7 @@ func (v *View) AppendJSON(dst []byte, values []Value) []byte {
 	return append(dst, '}')
 }
 
-// Words splits s for searching: maximal runs of letters, marks and digits, case-folded.
+// Words splits s for searching: maximal runs of letters, marks and numbers, case-folded.
 func Words(s string) []string {
 	words := strings.FieldsFunc(s, func(r rune) bool {
 		return !unicode.IsLetter(r) && !unicode.IsMark(r) && !unicode.IsNumber(r)
