@@ -13,6 +13,7 @@ func Module(currency func(code string) (problem string)) es.Module {
 		Commands: commands(currency),
 		Events:   events,
 		View:     view,
+		Refusals: refusals,
 		Ledger: &es.Ledger{
 			Balance:  func(state any) int64 { a, _ := state.(Account); return a.Balance },
 			Currency: func(state any) string { a, _ := state.(Account); return a.Currency },

@@ -23,6 +23,11 @@ var (
 	ErrBalanceNotZero      = fault.New(fault.Rejected, "balance_not_zero", "Only an account with a balance of 0 can be closed.")
 )
 
+var refusals = []*fault.Fault{
+	ErrExists, ErrNotFound, ErrFrozen, ErrClosed, ErrInsufficientFunds, ErrBalanceLimit, ErrUnknownCounterparty, ErrCounterpartyClosed,
+	ErrCurrencyMismatch, ErrSameAccount, ErrLimitBelowDebt, ErrAlreadyFrozen, ErrNotFrozen, ErrBalanceNotZero,
+}
+
 // Commands.
 type (
 	create struct {

@@ -3,6 +3,8 @@ package es
 import (
 	"fmt"
 	"time"
+
+	"daybook/core/fault"
 )
 
 // Module is everything the rest of the program knows about one kind of aggregate: a folder in core and a line in app.
@@ -14,7 +16,8 @@ type Module struct {
 	Commands []CommandType
 	Events   []EventType
 	View     View
-	Ledger   *Ledger // for modules whose streams keep an amount; else nil
+	Refusals []*fault.Fault // what its rules may answer, for documents
+	Ledger   *Ledger        // for modules whose streams keep an amount; else nil
 	Apply    func(state any, e Event) any
 }
 
