@@ -40,6 +40,14 @@ func outcomeCases() []storeCase {
 			passTime(t, s, 10*ports.RefusalsKept)
 			wantOutcome(t, outcome(t, s, "k"), o)
 		}},
+		{"a success under the key of a refusal that may be forgotten by now is kept", func(t *testing.T, s ports.Store) {
+			write(t, s, ports.Batch{Outcomes: []ports.Outcome{{Key: "k", Refusal: true, RecordedAt: epoch, Body: []byte("no")}}})
+			o := ports.Outcome{Key: "k", RecordedAt: epoch.Add(2 * ports.RefusalsKept), Body: []byte("yes")}
+			write(t, s, ports.Batch{Outcomes: []ports.Outcome{o}})
+			wantOutcome(t, outcome(t, s, "k"), o)
+			passTime(t, s, 3*ports.RefusalsKept)
+			wantOutcome(t, outcome(t, s, "k"), o)
+		}},
 	}
 }
 

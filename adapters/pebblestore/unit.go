@@ -1,0 +1,218 @@
+package pebblestore
+
+import (
+	"context"
+	"encoding/binary"
+	"math"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"daybook/core/es"
+	"daybook/core/ports"
+)
+
+// unit is a ports.Unit. Whoever has it open holds the store's turn.
+type unit struct {
+	store *Store
+	known ports.Known
+	ended bool
+}
+
+// Begin implements ports.Store.
+func (s *Store) Begin(ctx context.Context, needs ports.Needs) (ports.Unit, error) {
+	if err := ctx.Err(); err != nil && s.life.Err() == nil {
+		return nil, err
+	}
+	select {
+	case s.turn <- struct{}{}:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case <-s.life.Done():
+		return nil, ports.ErrStoreClosed
+	}
+	known, err := s.known(ctx, needs)
+	if err != nil {
+		<-s.turn
+		return nil, err
+	}
+	return &unit{store: s, known: known}, nil
+}
+
+func (s *Store) known(ctx context.Context, needs ports.Needs) (ports.Known, error) {
+	if err := s.enter(ctx); err != nil {
+		return ports.Known{}, err
+	}
+	defer s.leave()
+	if err := s.stop.failure(); err != nil {
+		return ports.Known{}, s.failed(err)
+	}
+	if err := s.room(); err != nil {
+		return ports.Known{}, err
+	}
+	k := ports.Known{Head: s.head.At(), LastRecordedAt: s.last}
+	var err error
+	if k.Tails, err = s.tails(k.Head, needs.Streams); err != nil {
+		return ports.Known{}, err
+	}
+	k.Outcomes, err = s.outcomes(needs.Keys)
+	return k, err
+}
+
+// tails reads what the caller does not know yet, and notes the versions that the streams are at.
+func (s *Store) tails(head es.Position, needs []ports.StreamNeed) ([][]es.Recorded, error) {
+	clear(s.versions)
+	tails := make([][]es.Recorded, len(needs))
+	var index *pebble.Iterator
+	for i, n := range needs {
+		if n.At >= head {
+			s.versions[n.Stream] = n.After
+			continue
+		}
+		if index == nil {
+			var err error
+			if index, err = s.iterate(tableStreams); err != nil {
+				return nil, s.unreadable(err, "the index of streams")
+			}
+			defer index.Close()
+		}
+		// One look finds the version that the caller knows, which shows that it is there, and those after it.
+		first := max(n.After, 1)
+		positions, err := s.positions(index, n.Stream, first, math.MaxInt)
+		if err != nil {
+			return nil, err
+		}
+		if n.After > 0 && len(positions) == 0 {
+			delete(s.versions, n.Stream) // the caller is wrong, as Commit will find out
+			continue
+		}
+		s.versions[n.Stream] = first + es.Version(len(positions)) - 1
+		if tails[i], err = s.eventsAt(positions[n.After-(first-1):], n.Stream, n.After+1); err != nil {
+			return nil, err
+		}
+	}
+	return tails, nil
+}
+
+// version finds the version that a stream is at.
+func (s *Store) version(stream es.StreamID) (es.Version, error) {
+	index, err := s.iterate(tableStreams)
+	if err != nil {
+		return 0, s.unreadable(err, "the index of streams")
+	}
+	defer index.Close()
+	prefix := appendStreamKey(nil, stream)
+	end := append(prefix[:len(prefix)-1:len(prefix)-1], streamEnd+1)
+	if index.SeekLT(end) && len(index.Key()) == len(prefix)+8 && string(index.Key()[:len(prefix)]) == string(prefix) {
+		return es.Version(binary.BigEndian.Uint64(index.Key()[len(prefix):])), nil
+	}
+	if err := index.Error(); err != nil {
+		return 0, s.unreadable(err, "the version of "+string(stream))
+	}
+	return 0, nil
+}
+
+// Known implements ports.Unit.
+func (u *unit) Known() ports.Known { return u.known }
+
+// Rollback implements ports.Unit.
+func (u *unit) Rollback() {
+	if !u.ended {
+		u.ended = true
+		<-u.store.turn
+	}
+}
+
+// Commit implements ports.Unit.
+func (u *unit) Commit(ctx context.Context, b ports.Batch) error {
+	if u.ended {
+		return errBatch.Say("The unit of work has ended already; nothing was written.")
+	}
+	defer u.Rollback()
+	s := u.store
+	if err := s.enter(ctx); err != nil {
+		return err
+	}
+	defer s.leave()
+	if err := s.stop.failure(); err != nil {
+		return s.failed(err)
+	}
+	write := s.db.NewBatch()
+	last, err := s.addEvents(write, u.known.Head, b.Events)
+	if err != nil {
+		_ = write.Close() // gives its memory back
+		return err
+	}
+	oldest := s.addOutcomes(write, last, b.Outcomes)
+	if err := s.apply(write, b.Outcomes); err != nil {
+		return err
+	}
+	s.last, s.oldest = last, oldest
+	s.head.Raise(u.known.Head + es.Position(len(b.Events)))
+	return nil
+}
+
+// addEvents checks that the events continue the store and adds them to the write. It gives the last recorded time then.
+func (s *Store) addEvents(write *pebble.Batch, head es.Position, events []es.Recorded) (time.Time, error) {
+	last := s.last
+	for i := range events {
+		e := &events[i]
+		if want := head + es.Position(i) + 1; e.Position != want {
+			return last, errBatch.Say("The event at position %d was given where %d comes next; nothing was written.", e.Position, want)
+		}
+		version, ok := s.versions[e.Stream]
+		if !ok {
+			var err error
+			if version, err = s.version(e.Stream); err != nil {
+				return last, err
+			}
+		}
+		if e.Version != version+1 {
+			return last, errBatch.Say("%s was given version %d where %d comes next; nothing was written.", e.Stream, e.Version, version+1)
+		}
+		s.versions[e.Stream] = e.Version
+		recordedAt := e.RecordedAt.UTC().Truncate(time.Microsecond)
+		if recordedAt.Before(last) || i == 0 && head > 0 && !recordedAt.After(last) {
+			return last, errBatch.Say("The recorded time of position %d, %s, does not rise after %s; nothing was written.", e.Position, recordedAt, last)
+		}
+		last = recordedAt
+		s.buffer = e.AppendJSON(s.buffer[:0])
+		if _, err := es.ParseRecorded(s.buffer); err != nil {
+			return last, errBatch.Say("Version %d of %s could not be read back; nothing was written.", e.Version, e.Stream).Because(err)
+		}
+		put(write.SetDeferred(9, len(s.buffer)), appendEventKey, e.Position, s.buffer)
+		row := write.SetDeferred(len(e.Stream)+10, 8)
+		appendVersionKey(row.Key[:0], e.Stream, e.Version)
+		binary.BigEndian.PutUint64(row.Value, uint64(e.Position))
+		_ = row.Finish() // fails for indexed batches alone
+	}
+	return last, nil
+}
+
+// put fills one row of a write.
+func put[K any](row *pebble.DeferredBatchOp, appendKey func([]byte, K) []byte, key K, value []byte) {
+	appendKey(row.Key[:0], key)
+	copy(row.Value, value)
+	_ = row.Finish() // fails for indexed batches alone
+}
+
+// apply writes a batch and waits until it is durable.
+func (s *Store) apply(write *pebble.Batch, outcomes []ports.Outcome) error {
+	if write.Empty() {
+		return write.Close()
+	}
+	f := newFlight(outcomes)
+	s.writing.Store(f)
+	durability := pebble.Sync
+	if s.options.NoSync {
+		durability = pebble.NoSync
+	}
+	if err := s.stop.guard(func() error { return write.Commit(durability) }); err != nil {
+		s.stop.fail(err)
+		return ports.ErrOutcomeUnknown.Because(err)
+	}
+	s.writing.Store(nil)
+	close(f.landed)
+	_ = write.Close() // gives its memory back
+	return nil
+}
