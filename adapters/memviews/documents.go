@@ -1,0 +1,87 @@
+package memviews
+
+import (
+	"sync"
+
+	"github.com/tidwall/btree"
+
+	"daybook/core/es"
+)
+
+// documents is one view. Entries are never changed, only replaced, so that snapshots can share them.
+type documents struct {
+	view   *es.View
+	byID   map[string]*entry
+	parked *btree.BTreeG[*entry] // by id
+	sorted []*index              // by field, nil for one that cannot be sorted by; without the parked ones; nil while closed
+}
+
+// entry is a document as it is kept.
+type entry struct {
+	es.Document
+	words string // what its Search fields hold, folded, each word after a space
+}
+
+func newDocuments(view *es.View) *documents {
+	byID := func(a, b *entry) bool { return a.ID < b.ID }
+	return &documents{view: view, byID: map[string]*entry{}, parked: btree.NewBTreeGOptions(byID, btree.Options{NoLocks: true})}
+}
+
+// entry is a document with its words. They are taken from its last version where they can be, for they seldom change and
+// folding them costs more than all the rest.
+func (d *documents) entry(doc es.Document) *entry {
+	e := &entry{Document: doc}
+	switch old := d.byID[doc.ID]; {
+	case !e.listed():
+	case old.listed() && d.sameWords(old, e):
+		e.words = old.words
+	default:
+		e.words = d.words(doc.Values)
+	}
+	return e
+}
+
+// listed reports whether e is a document that can be found.
+func (e *entry) listed() bool { return e != nil && e.Parked == "" }
+
+// put replaces a document in all places where it stands, unless a later version of it is there.
+func (d *documents) put(e *entry) {
+	old := d.byID[e.ID]
+	if old != nil && e.Version < old.Version {
+		return
+	}
+	d.byID[e.ID] = e
+	if e.listed() {
+		d.parked.Delete(e)
+	} else {
+		d.parked.Set(e)
+		e = nil
+	}
+	if !old.listed() {
+		old = nil
+	}
+	for _, index := range d.sorted {
+		if index != nil {
+			index.put(old, e)
+		}
+	}
+}
+
+// build makes the indexes of all documents, on all cores.
+func (d *documents) build() []*index {
+	entries := make([]*entry, 0, len(d.byID))
+	for _, e := range d.byID {
+		if e.listed() {
+			entries = append(entries, e)
+		}
+	}
+	sorted := make([]*index, len(d.view.Fields))
+	var building sync.WaitGroup
+	for field := range d.view.Fields {
+		if d.view.Fields[field].Sorted {
+			building.Go(func() { sorted[field] = newIndex(d.view, field, entries) })
+		}
+	}
+	building.Wait()
+	return sorted
+}

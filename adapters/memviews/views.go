@@ -1,0 +1,166 @@
+// Package memviews keeps the views in memory: documents by id, and for every field that can be sorted by, a tree of the
+// documents in that order. It is generic over the field tables of es.View and knows no module by name. Nothing is kept
+// when the process ends.
+package memviews
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"daybook/core/es"
+	"daybook/core/fault"
+	"daybook/core/ports"
+)
+
+var (
+	errUnknownView = fault.New(fault.Internal, "unknown_view", "No module has a view of this name.")
+	errDocument    = fault.New(fault.Internal, "bad_document", "The document does not have one value per field of its view.")
+	errField       = fault.New(fault.Internal, "bad_field", "The view cannot be asked by this field.")
+)
+
+// Views is a ports.Views. The slices of values that it is given it keeps, and gives to readers; nobody may change them.
+//
+// Writers take turns and do what takes long (folding words, building indexes) before they lock readers out. A reader of
+// one document locks as long as a look-up takes. A reader of lists takes a copy-on-write snapshot of the trees, made at
+// most once between two writes, and then walks for as long as it likes without holding up anyone.
+type Views struct {
+	writing sync.Mutex // held by whoever changes anything; so a writer may read without mu
+
+	mu         sync.RWMutex
+	views      map[string]*documents
+	names      []string // of the views, in the order of the registry
+	checkpoint es.Position
+	open       bool
+	closed     bool
+	snapshot   *snapshot // of the documents as they are; nil until a reader wants one
+}
+
+var _ ports.Views = (*Views)(nil)
+
+// New gives empty views, one for each module of the registry, closed to readers until Open.
+func New(registry *es.Registry) *Views {
+	v := &Views{views: map[string]*documents{}}
+	for _, m := range registry.Modules {
+		v.names = append(v.names, m.Name)
+		v.views[m.Name] = newDocuments(&m.View)
+	}
+	return v
+}
+
+// Reset empties the views.
+func (v *Views) Reset(ctx context.Context) error {
+	v.writing.Lock()
+	defer v.writing.Unlock()
+	if err := v.unusable(ctx); err != nil {
+		return err
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.empty()
+	v.checkpoint, v.open = 0, false
+	return nil
+}
+
+func (v *Views) empty() {
+	for name, d := range v.views {
+		v.views[name] = newDocuments(d.view)
+	}
+	v.snapshot = nil
+}
+
+// Open builds all indexes at once, which is many times faster than one document at a time.
+func (v *Views) Open(ctx context.Context) error {
+	v.writing.Lock()
+	defer v.writing.Unlock()
+	if err := v.unusable(ctx); err != nil || v.open {
+		return err
+	}
+	built := map[string][]*index{}
+	for name, d := range v.views {
+		built[name] = d.build()
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for name, d := range v.views {
+		d.sorted = built[name]
+	}
+	v.open = true
+	return nil
+}
+
+// Progress does not wait for a writer's work, only for its last step.
+func (v *Views) Progress(ctx context.Context) (ports.Progress, error) {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	return ports.Progress{Checkpoint: v.checkpoint, Open: v.open}, v.unusable(ctx)
+}
+
+// Get gives the checkpoint also when the document is not there or parked.
+func (v *Views) Get(ctx context.Context, view, id string) (es.Document, es.Position, error) {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	if err := v.unreadable(ctx); err != nil {
+		return es.Document{}, 0, err
+	}
+	d := v.views[view]
+	if d == nil {
+		return es.Document{}, 0, errUnknownView.Say("No module has a view named %q.", view)
+	}
+	e := d.byID[id]
+	switch {
+	case e == nil:
+		return es.Document{}, v.checkpoint, ports.ErrNoDocument
+	case e.Parked != "":
+		return es.Document{}, v.checkpoint, ports.ErrViewParked.Because(errors.New(e.Parked))
+	}
+	return e.Document, v.checkpoint, nil
+}
+
+// Parked gives them view by view, by id.
+func (v *Views) Parked(ctx context.Context, limit int) (parked []ports.ParkedDocument, count int, err error) {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	if err := v.unusable(ctx); err != nil {
+		return nil, 0, err
+	}
+	for _, name := range v.names {
+		d := v.views[name]
+		count += d.parked.Len()
+		d.parked.Scan(func(e *entry) bool {
+			if len(parked) >= limit {
+				return false
+			}
+			parked = append(parked, ports.ParkedDocument{View: name, ID: e.ID, Reason: e.Parked})
+			return true
+		})
+	}
+	return parked, count, nil
+}
+
+// Close lets the documents go; later calls fail with ErrViewUnavailable.
+func (v *Views) Close() error {
+	v.writing.Lock()
+	defer v.writing.Unlock()
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.empty()
+	v.closed, v.open = true, false
+	return nil
+}
+
+// unusable is why nothing can be done.
+func (v *Views) unusable(ctx context.Context) error {
+	if v.closed {
+		return ports.ErrViewUnavailable.Because(errors.New("memviews: closed"))
+	}
+	return ctx.Err()
+}
+
+// unreadable is why documents cannot be read.
+func (v *Views) unreadable(ctx context.Context) error {
+	if err := v.unusable(ctx); err != nil || v.open {
+		return err
+	}
+	return ports.ErrViewRebuilding
+}
