@@ -1,6 +1,7 @@
 package account_test
 
 import (
+	"slices"
 	"testing"
 
 	"daybook/core/account"
@@ -60,11 +61,36 @@ func insufficient(balance, limit, requested int64) *fault.Fault {
 	return account.ErrInsufficientFunds.With("balance", balance).With("limit", limit).With("requested", requested)
 }
 
+type sentence struct {
+	says string
+	spec.Case
+}
+
 func TestAccount(t *testing.T) {
-	for _, s := range []struct {
-		sentence string
-		spec.Case
-	}{
+	tell(t, oneAccount())
+}
+
+func TestTransfer(t *testing.T) {
+	tell(t, twoAccounts())
+}
+
+func tell(t *testing.T, sentences []sentence) {
+	for _, s := range sentences {
+		t.Run(s.says, func(t *testing.T) { spec.Run(t, module, s.Case) })
+	}
+}
+
+func TestEveryRefusalHasItsSentence(t *testing.T) {
+	for _, refusal := range module.Refusals {
+		refused := func(s sentence) bool { return s.Fails != nil && s.Fails.Code == refusal.Code }
+		if !slices.ContainsFunc(append(oneAccount(), twoAccounts()...), refused) {
+			t.Errorf("no sentence ends in %s", refusal.Code)
+		}
+	}
+}
+
+func oneAccount() []sentence {
+	return []sentence{
 		{"an account is created", spec.Case{When: create(), Then: account1(created)}},
 		{"an account can be created with an overdraft limit", spec.Case{
 			When: spec.Command("create", "acc-1", spec.Fields{"owner": "Ada", "currency": "EUR", "overdraftLimit": most}),
@@ -137,18 +163,13 @@ func TestAccount(t *testing.T) {
 			Fails: account.ErrBalanceNotZero.With("balance", -1)}},
 		{"an unknown account cannot be closed", spec.Case{When: closeIt(), Fails: account.ErrNotFound}},
 		{"a closed account cannot be closed again", spec.Case{Given: account1(created, closed), When: closeIt(), Fails: account.ErrClosed}},
-	} {
-		t.Run(s.sentence, func(t *testing.T) { spec.Run(t, module, s.Case) })
 	}
 }
 
-func TestTransfer(t *testing.T) {
+func twoAccounts() []sentence {
 	rich := account1(created, deposited(100))
 	both := rich.And("acc-2", created)
-	for _, s := range []struct {
-		sentence string
-		spec.Case
-	}{
+	return []sentence{
 		{"both legs are written under one transfer id", spec.Case{Given: both, When: transfer("acc-2", 30),
 			Then: transferred("acc-1", "acc-2", "trf-4", 30)}},
 		{"both legs carry the note", spec.Case{Given: both,
@@ -183,8 +204,6 @@ func TestTransfer(t *testing.T) {
 		{"a transfer moves the deepest overdraft into an account as deep in debt", spec.Case{
 			Given: account1(created, limited(most)).And("acc-2", created, limited(most), withdrawn(most)), When: transfer("acc-2", most),
 			Then: transferred("acc-1", "acc-2", "trf-6", most)}},
-	} {
-		t.Run(s.sentence, func(t *testing.T) { spec.Run(t, module, s.Case) })
 	}
 }
 

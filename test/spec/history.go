@@ -4,9 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"time"
 
 	"daybook/core/es"
+	"daybook/core/fault"
 )
 
 // History keeps the streams of one module in memory: what is appended is encoded, written as the store writes it, read
@@ -56,10 +58,13 @@ func (h *History) Do(a Action) (Streams, error) {
 	}
 	emitted, err := c.Decide(&f)
 	if err != nil {
-		return nil, err
+		return nil, h.listed(err)
 	}
 	got := Streams{}
 	for _, e := range emitted {
+		if !slices.Contains(c.Type.Events, e.Event.EventType()) {
+			return nil, fmt.Errorf("%s emitted %s, which is not among the events it declares", a, e.Event.EventType())
+		}
 		to := f.Streams[e.Stream]
 		if err := h.append(to, e.Event, f.At.Time); err != nil {
 			return nil, err
@@ -67,6 +72,14 @@ func (h *History) Do(a Action) (Streams, error) {
 		got = append(got, stream{h.module.ID(to), []es.Event{e.Event}})
 	}
 	return got, nil
+}
+
+// listed gives back a refusal that is among those the module declares.
+func (h *History) listed(err error) error {
+	if !slices.ContainsFunc(h.module.Refusals, func(f *fault.Fault) bool { return errors.Is(err, f) }) {
+		return errors.New(err.Error() + " is not among the refusals the module declares")
+	}
+	return err
 }
 
 func (h *History) append(to es.StreamID, e es.Event, at time.Time) error {

@@ -40,6 +40,21 @@ func TestCaseThatIsWrongFailsAndSaysWhy(t *testing.T) {
 	}
 }
 
+func TestModuleDeclaresWhatItsRulesAnswer(t *testing.T) {
+	m := voucher.Module()
+	m.Refusals = m.Refusals[1:]
+	c := Case{Given: Stream("v1", voucher.VoucherIssued{Worth: 5}), When: Command("issue", "v1", Fields{"worth": 5}), Fails: voucher.ErrIssued}
+	if err := c.check(m); err == nil || !strings.Contains(err.Error(), "not among the refusals") {
+		t.Errorf("a refusal that is not declared: %v", err)
+	}
+	m = voucher.Module()
+	m.Command("issue").Events = nil
+	c = Case{When: Command("issue", "v1", Fields{"worth": 5}), Then: Stream("v1", voucher.VoucherIssued{Worth: 5})}
+	if err := c.check(m); err == nil || !strings.Contains(err.Error(), "not among the events") {
+		t.Errorf("an event that is not declared: %v", err)
+	}
+}
+
 func TestStreamsCanBeExtendedIndependently(t *testing.T) {
 	base := Stream("v1", voucher.VoucherIssued{Worth: 1})
 	a, b := base.And("a"), base.And("b")

@@ -87,7 +87,8 @@ func Module() es.Module {
 				return []es.Value{{Str: id}, {Str: v.Status}, {Int: v.Worth}, {Int: int64(f.Version)}}
 			},
 		},
-		Apply: es.Applying(apply),
+		Refusals: []*fault.Fault{ErrIssued, ErrNotFound, ErrRedeemed},
+		Apply:    es.Applying(apply),
 	}
 }
 

@@ -36,6 +36,7 @@ func TestVoucher(t *testing.T) {
 		t.Run(sentence, func(t *testing.T) { spec.Run(t, voucher.Module(), c) })
 	}
 	t.Run("is declared in full", func(t *testing.T) { spec.Declared(t, voucher.Module()) })
+	t.Run("is stored as ever", func(t *testing.T) { spec.Golden(t, voucher.Module(), "testdata/events", issued, redeemed) })
 }
 
 func TestTwoModulesShareARegistry(t *testing.T) {
