@@ -13,8 +13,8 @@ import (
 	"daybook/core/ports"
 )
 
-// chain is what a message goes through, from the outside in. The poison queue is outside the retries, or every attempt
-// would be a dead letter; the recoverer is inside them, so that a panic is tried again like an error.
+// chain is what a message goes through, from the outside in. The poison queue is outside the retries, so that it sees only
+// how they ended; the recoverer is inside them, so that a panic is tried again like an error.
 func chain(pub message.Publisher, o Options) ([]message.HandlerMiddleware, error) {
 	poison, err := middleware.PoisonQueueWithFilter(deadLetters{pub, o.Log}, "dead", ports.Dead)
 	if err != nil {

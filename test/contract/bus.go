@@ -37,6 +37,7 @@ func Bus(t *testing.T, open func(t *testing.T) ports.Bus) {
 		"a message that can never succeed goes to the dead letters with the reason":     (*busCase).deadLetters,
 		"dead letters that nobody takes hold up nothing":                                (*busCase).deadLettersToNobody,
 		"a subscription ends with its context and then holds up nobody":                 (*busCase).endedSubscription,
+		"a topic can be subscribed to again after its last subscription has ended":      (*busCase).subscribedAgain,
 		"Close waits for handlers that run and starts no more":                          (*busCase).closeWaits,
 		"Close ends a Publish that waits":                                               (*busCase).closeEndsPublish,
 		"after Close every call fails with ErrBusClosed, and closing twice is no error": (*busCase).closed,

@@ -224,19 +224,36 @@ func (c *busCase) endedSubscription() {
 		}
 		handled <- m.ID
 		<-ctx.Done()
-		ended.Store(true)
-		return ctx.Err()
+		return nil
 	})
 	if err != nil {
 		c.Fatal(err)
 	}
 	messages, ids := numbered("m", 5000)
-	c.publish("t", messages[0])
+	c.publish("t", messages[:5]...)
 	receive(c, handled)
 	cancel()
+	ended.Store(true)
 	got := c.collect("t")
-	c.publish("t", messages[1:]...)
-	c.wants(got, ids[1:]...)
+	c.publish("t", messages[5:]...)
+	c.wants(got, ids[5:]...)
+}
+
+func (c *busCase) subscribedAgain() {
+	for range 100 {
+		ctx, cancel := context.WithCancel(c.ctx)
+		got := make(chan string, 1)
+		err := c.bus.Subscribe(ctx, "t", "contract", func(_ context.Context, m ports.Message) error {
+			got <- m.ID
+			return nil
+		})
+		if err != nil {
+			c.Fatalf("Subscribe: %v", err)
+		}
+		c.publish("t", ports.Message{ID: "m"})
+		receive(c, got)
+		cancel()
+	}
 }
 
 func (c *busCase) closeWaits() {
