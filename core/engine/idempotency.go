@@ -43,7 +43,7 @@ func encodeOutcome(fp fingerprint, r *Result) []byte {
 		f := fault.Of(r.Err)
 		text, err := json.Marshal(refusal{f.Kind, f.Code, f.Msg, f.Details})
 		if err != nil { // numbers and valid UTF-8 only: cannot happen
-			panic(err)
+			panic(err) //nolint:forbidigo // see the line above
 		}
 		return append(append([]byte{formRefusal}, fp[:]...), text...)
 	}
