@@ -1,0 +1,101 @@
+// Package httpapi is the HTTP door: commands, bulk, queries, the live feed, health, and the OpenAPI document with its pages.
+// One table of routes, made from the modules' tables, feeds the mux, the check of parameters and the document, so they
+// cannot disagree. It calls core/engine; decisions, storage and configuration may not live here, and the JSON of commands
+// and answers is adapters/wire.
+package httpapi
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"daybook/core/engine"
+)
+
+// Timeouts that suit a server of this handler. The two-way stream of commands and the live feed set deadlines of their own,
+// renewed while they get on.
+const (
+	ReadHeaderTimeout = 5 * time.Second
+	ReadTimeout       = 30 * time.Second
+	WriteTimeout      = 60 * time.Second
+	IdleTimeout       = 120 * time.Second
+)
+
+// Options are what the handler is made of. Engine is required; zero sizes and times mean their defaults.
+type Options struct {
+	Engine   *engine.Engine
+	Logger   *slog.Logger    // where our own failures go, with the request id; default: nowhere
+	Lifetime context.Context // when it ends, feeds end and rebuilds stop; default: never
+	Build    Build
+	Drivers  Drivers
+	Ready    func(ctx context.Context) []Check // what this process needs to do its work; default: nothing
+
+	Streams   int           // live feeds at one time; default 256
+	Patience  time.Duration // how long a stalled stream is waited for; default 30 s
+	Heartbeat time.Duration // between comments on a silent feed; default 15 s
+	Freshness time.Duration // how long a query waits for minPosition; default 5 s
+}
+
+// Build says which program this is.
+type Build struct {
+	Version  string `json:"version"`
+	Revision string `json:"revision,omitempty"`
+	Go       string `json:"go,omitempty"`
+}
+
+// Drivers names the adapters behind the ports.
+type Drivers struct {
+	Store string `json:"store"`
+	Bus   string `json:"bus"`
+	Views string `json:"views"`
+}
+
+// Check is how one thing stands that the process needs or has.
+type Check struct {
+	Name   string `json:"name"`
+	OK     bool   `json:"ok"`
+	Needed bool   `json:"needed"` // without it the process cannot do its work
+	Detail string `json:"detail,omitempty"`
+}
+
+// server is the handler's inside.
+type server struct {
+	Options
+	mux       *http.ServeMux
+	routes    []route
+	streams   chan struct{} // one token for each live feed
+	crossSite *http.CrossOriginProtection
+}
+
+// New makes the handler. It may be served on several listeners at once.
+func New(o Options) http.Handler {
+	return newServer(o)
+}
+
+func newServer(o Options) *server {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Lifetime == nil {
+		o.Lifetime = context.Background()
+	}
+	if o.Ready == nil {
+		o.Ready = func(context.Context) []Check { return nil }
+	}
+	if o.Streams == 0 {
+		o.Streams = 256
+	}
+	orDefault := func(d *time.Duration, value time.Duration) {
+		if *d == 0 {
+			*d = value
+		}
+	}
+	orDefault(&o.Patience, 30*time.Second)
+	orDefault(&o.Heartbeat, 15*time.Second)
+	orDefault(&o.Freshness, 5*time.Second)
+	s := &server{Options: o, mux: http.NewServeMux(), streams: make(chan struct{}, o.Streams), crossSite: http.NewCrossOriginProtection()}
+	s.routes = s.table()
+	s.register()
+	return s
+}

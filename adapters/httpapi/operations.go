@@ -1,0 +1,149 @@
+package httpapi
+
+import (
+	"encoding/json"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"daybook/core/engine"
+	"daybook/core/es"
+	"daybook/core/fault"
+	"daybook/core/ports"
+)
+
+// operationsRoutes are what those who run the process ask for.
+func (s *server) operationsRoutes() []route {
+	verbose := queryParam("verbose", &huma.Schema{Type: "string", Enum: []any{"", "true", "false"}}, "Answer with each check.")
+	verbose.AllowEmptyValue = true
+	return []route{
+		{method: http.MethodGet, path: "/v1/status", operation: describeStatus(), serve: s.status},
+		{method: http.MethodPost, path: "/v1/admin/rebuild", operation: describeRebuild(), serve: s.rebuild},
+		{method: http.MethodGet, path: "/v1/admin/operations/{id}", operation: describeOperation(), serve: s.operation,
+			params: []*huma.Param{pathParam("id", &huma.Schema{Type: "string", Examples: []any{"op-1"}}, "The operation's id.")}},
+		{method: http.MethodGet, path: "/livez", operation: describeHealth("alive", "Whether the process answers"), serve: s.live, params: []*huma.Param{verbose}},
+		{method: http.MethodGet, path: "/readyz", operation: describeHealth("ready", "Whether the process can do its work"), serve: s.ready, params: []*huma.Param{verbose}},
+	}
+}
+
+// answerValue answers with a value that has no hot path.
+func answerValue(w http.ResponseWriter, status int, value any) error {
+	body, err := json.Marshal(value)
+	if err != nil {
+		return err
+	}
+	answerJSON(w, status, body)
+	return nil
+}
+
+type viewStatus struct {
+	Name     string      `json:"name"`
+	Position es.Position `json:"position"`
+	Lag      es.Position `json:"lag"` // events that it does not reflect yet
+	Open     bool        `json:"open"`
+}
+
+type parkedStatus struct {
+	View   string `json:"view"`
+	ID     string `json:"id"`
+	Reason string `json:"reason"`
+}
+
+type statusDocument struct {
+	Head        es.Position    `json:"head"`
+	Views       []viewStatus   `json:"views"`
+	Parked      []parkedStatus `json:"parked"` // the first few
+	ParkedCount int            `json:"parkedCount"`
+	Queued      int            `json:"queued"` // requests whose commands wait
+	Drivers     Drivers        `json:"drivers"`
+	Build       Build          `json:"build"`
+}
+
+// status serves how far everything is. A view that lags, rebuilds or cannot be reached is an answer, not a failure.
+func (s *server) status(w http.ResponseWriter, r *http.Request, _ *values) error {
+	st, err := s.Engine.Status(r.Context())
+	if err != nil && !fault.Of(err).Is(ports.ErrViewUnavailable) && !fault.Of(err).Is(ports.ErrViewRebuilding) {
+		return err
+	}
+	d := statusDocument{Head: st.Head, Parked: []parkedStatus{}, ParkedCount: st.ParkedCount, Queued: st.Queued, Drivers: s.Drivers, Build: s.Build}
+	for _, m := range s.Engine.Registry.Modules {
+		at := min(st.Views.Checkpoint, st.Head) // the head was asked for first
+		d.Views = append(d.Views, viewStatus{Name: m.Name, Position: st.Views.Checkpoint, Lag: st.Head - at, Open: st.Views.Open})
+	}
+	for _, p := range st.Parked {
+		d.Parked = append(d.Parked, parkedStatus{p.View, p.ID, p.Reason})
+	}
+	return answerValue(w, http.StatusOK, d)
+}
+
+type operationDocument struct {
+	ID       string      `json:"id"`
+	Kind     string      `json:"kind"`
+	State    string      `json:"state"`
+	Position es.Position `json:"position"`
+	Head     es.Position `json:"head"`
+	Error    string      `json:"error,omitempty"`
+}
+
+func documentOf(op engine.Operation) operationDocument {
+	return operationDocument{op.ID, op.Kind, op.State, op.Position, op.Head, op.Error}
+}
+
+// rebuild starts to build the views again; the work outlives the request.
+func (s *server) rebuild(w http.ResponseWriter, _ *http.Request, _ *values) error {
+	op, err := s.Engine.Rebuild(s.Lifetime)
+	if err != nil {
+		return err
+	}
+	w.Header()["Location"] = []string{"/v1/admin/operations/" + op.ID}
+	return answerValue(w, http.StatusAccepted, documentOf(op))
+}
+
+func (s *server) operation(w http.ResponseWriter, r *http.Request, _ *values) error {
+	op, err := s.Engine.Operation(r.Context(), r.PathValue("id"))
+	if err != nil {
+		return err
+	}
+	return answerValue(w, http.StatusOK, documentOf(op))
+}
+
+type healthDocument struct {
+	Status string  `json:"status"`
+	Checks []Check `json:"checks,omitempty"`
+}
+
+// live answers as long as the process can answer at all; nothing outside of it is asked.
+func (s *server) live(w http.ResponseWriter, _ *http.Request, q *values) error {
+	q.verbose()
+	if err := q.fault(); err != nil {
+		return err
+	}
+	return answerValue(w, http.StatusOK, healthDocument{Status: "ok"})
+}
+
+// ready answers whether the process can do its work.
+func (s *server) ready(w http.ResponseWriter, r *http.Request, q *values) error {
+	verbose := q.verbose()
+	if err := q.fault(); err != nil {
+		return err
+	}
+	d, status := healthDocument{Status: "ok"}, http.StatusOK
+	checks := s.Ready(r.Context())
+	for _, c := range checks {
+		if c.Needed && !c.OK {
+			d.Status, status = "unavailable", http.StatusServiceUnavailable
+		}
+	}
+	if verbose {
+		d.Checks = checks
+	}
+	if status != http.StatusOK {
+		w.Header()["Retry-After"] = []string{"1"}
+	}
+	return answerValue(w, status, d)
+}
+
+// verbose reads ?verbose, with or without a value.
+func (q *values) verbose() bool {
+	return q.has("verbose") && (q.query.Get("verbose") == "" || q.flag("verbose"))
+}
