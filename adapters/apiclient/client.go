@@ -1,0 +1,220 @@
+// Package apiclient speaks to a running Daybook over its HTTP API: queries, lists, the two-way stream of commands and the
+// live feed. It knows paths, problems and when a retry is safe. What may not live here: files, flags, a terminal.
+package apiclient
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// Client speaks to one server. It may be used by many goroutines at once.
+type Client struct {
+	base     *url.URL
+	http     *http.Client
+	patience time.Duration
+}
+
+// New makes a client of the server at a URL such as http://127.0.0.1:8080. patience is how long a call, or a stream that does
+// not get on, waits for the server before it gives up with Unreachable.
+func New(server string, patience time.Duration) (*Client, error) {
+	u, err := url.Parse(server)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return nil, fmt.Errorf("the server %q is not a URL like http://127.0.0.1:8080", server)
+	}
+	u.Path = strings.TrimSuffix(u.Path, "/")
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.DisableCompression = true // the stream must not be held back by a decompressor
+	return &Client{base: u, http: &http.Client{Transport: transport}, patience: patience}, nil
+}
+
+// Server is where the client speaks to.
+func (c *Client) Server() string { return c.base.String() }
+
+// Close gives back idle connections.
+func (c *Client) Close() { c.http.CloseIdleConnections() }
+
+// Problem is an error that the server answered with (RFC 9457).
+type Problem struct {
+	Status    int    `json:"status"`
+	Code      string `json:"code"`
+	Title     string `json:"title"`
+	Detail    string `json:"detail"`
+	RequestID string `json:"requestId"`
+	Errors    []struct {
+		Pointer string `json:"pointer"`
+		Detail  string `json:"detail"`
+	} `json:"errors"`
+	RetryAfter time.Duration `json:"-"`
+}
+
+// Error is what is wrong, in the server's words, with the fields concerned and the code.
+func (p *Problem) Error() string {
+	var s strings.Builder
+	switch {
+	case p.Detail != "":
+		s.WriteString(p.Detail)
+	case p.Title != "":
+		s.WriteString(p.Title)
+	default:
+		fmt.Fprintf(&s, "the server answered %d %s", p.Status, http.StatusText(p.Status))
+	}
+	for _, e := range p.Errors {
+		fmt.Fprintf(&s, " %s: %s", e.Pointer, e.Detail)
+	}
+	if p.Code != "" {
+		fmt.Fprintf(&s, " (%s)", p.Code)
+	}
+	if p.Status >= 500 && p.RequestID != "" {
+		fmt.Fprintf(&s, " [request %s]", p.RequestID)
+	}
+	return s.String()
+}
+
+// transient reports whether the same request may succeed a little later, and is safe to send again by its id.
+func (p *Problem) transient() bool { return p.Status == http.StatusTooManyRequests || p.Status >= 500 }
+
+// ofStream reports whether it says that the stream itself broke off, rather than what is wrong with one of its lines.
+func (p *Problem) ofStream() bool {
+	return p.Status == http.StatusRequestTimeout || p.Code == "body_incomplete"
+}
+
+// Unreachable is the error when the server cannot be reached, breaks off, or does not answer in time.
+type Unreachable struct {
+	Server string
+	Cause  error
+}
+
+func (u *Unreachable) Error() string {
+	return fmt.Sprintf("cannot reach Daybook at %s: %v; is it running there? (start it with: daybook serve)", u.Server, plain(u.Cause))
+}
+
+// Unwrap gives the cause.
+func (u *Unreachable) Unwrap() error { return u.Cause }
+
+// plain takes the method and the URL, which the sentence around it has already, off a client's error.
+func plain(err error) error {
+	var u *url.Error
+	if errors.As(err, &u) {
+		err = u.Err
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return errors.New("it does not answer in time")
+	}
+	return err
+}
+
+// Get asks for one document and gives it as the server wrote it.
+func (c *Client) Get(ctx context.Context, path string, query url.Values) (jsontext.Value, error) {
+	return c.call(ctx, http.MethodGet, path, query)
+}
+
+// Post sends a request without a body and gives the answer's document.
+func (c *Client) Post(ctx context.Context, path string) (jsontext.Value, error) {
+	return c.call(ctx, http.MethodPost, path, nil)
+}
+
+func (c *Client) call(ctx context.Context, method, path string, query url.Values) (jsontext.Value, error) {
+	within, cancel := context.WithTimeout(ctx, c.patience)
+	defer cancel()
+	resp, err := c.do(within, method, path, query, nil, nil)
+	if err != nil {
+		return nil, err
+	}
+	defer drain(resp)
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return nil, &Unreachable{c.Server(), err}
+	}
+	if !jsontext.Value(body).IsValid() {
+		return nil, fmt.Errorf("%s answers with something that is not JSON; is it a Daybook?", c.Server())
+	}
+	return body, nil
+}
+
+// do sends one request; every answer but a success is an error, a *Problem or *Unreachable.
+func (c *Client) do(ctx context.Context, method, path string, query url.Values, header http.Header, body io.Reader) (*http.Response, error) {
+	u := *c.base
+	u.Path += path
+	u.RawQuery = query.Encode()
+	req, err := http.NewRequestWithContext(ctx, method, u.String(), body)
+	if err != nil {
+		return nil, err
+	}
+	for name, values := range header {
+		req.Header[name] = values
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return nil, &Unreachable{c.Server(), err}
+	}
+	if resp.StatusCode/100 != 2 {
+		defer drain(resp)
+		return nil, problemOf(resp)
+	}
+	return resp, nil
+}
+
+func problemOf(resp *http.Response) *Problem {
+	p := &Problem{}
+	body, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
+	if err != nil || json.Unmarshal(body, p) != nil {
+		p = &Problem{} // some other server, or a proxy, speaks its own language
+	}
+	p.Status = resp.StatusCode
+	if s, err := strconv.Atoi(resp.Header.Get("Retry-After")); err == nil && s >= 0 {
+		p.RetryAfter = time.Duration(s) * time.Second
+	}
+	return p
+}
+
+// drain reads what is left of a short answer, so that its connection can be used again.
+func drain(resp *http.Response) {
+	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, 64<<10))
+	_ = resp.Body.Close()
+}
+
+// Items gives a list's items, one page after the other, until the list ends or each answers false.
+func (c *Client) Items(ctx context.Context, path string, query url.Values, each func(jsontext.Value) bool) error {
+	query = cloned(query)
+	for {
+		body, err := c.Get(ctx, path, query)
+		if err != nil {
+			return err
+		}
+		var page struct {
+			Items []jsontext.Value `json:"items"`
+			Next  string           `json:"next"`
+		}
+		if err := json.Unmarshal(body, &page); err != nil {
+			return fmt.Errorf("%s answers %s with something that is not a list: %w", c.Server(), path, err)
+		}
+		for _, item := range page.Items {
+			if !each(item) {
+				return nil
+			}
+		}
+		if page.Next == "" {
+			return nil
+		}
+		query.Del("after") // the cursor says where to go on
+		query.Set("cursor", page.Next)
+	}
+}
+
+func cloned(query url.Values) url.Values {
+	out := url.Values{}
+	for k, v := range query {
+		out[k] = append([]string(nil), v...)
+	}
+	return out
+}
