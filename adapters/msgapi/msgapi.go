@@ -1,0 +1,115 @@
+// Package msgapi takes commands from the bus: the same envelopes and the same rules as over HTTP, answered to the topic the
+// message names. It knows the bus as a port; what carries it is not its business.
+package msgapi
+
+import (
+	"context"
+
+	"daybook/adapters/wire"
+	"daybook/core/engine"
+	"daybook/core/es"
+	"daybook/core/ports"
+)
+
+// Headers of command messages and their answers.
+const (
+	HeaderReplyTo       = "replyTo"       // the topic that gets the answer; without it only dead letters tell of a failure
+	HeaderCorrelationID = "correlationId" // kept in the events' metadata and given back with the answer; the message's id when missing
+	HeaderTraceparent   = "traceparent"   // W3C trace context, kept in the events' metadata
+)
+
+// Topic is where commands are taken from, under the prefix of a deployment.
+func Topic(prefix string) string { return prefix + ".commands" }
+
+// API takes commands from a bus.
+type API struct {
+	engine   *engine.Engine
+	bus      ports.Bus
+	registry *es.Registry
+}
+
+// New makes an API; Subscribe starts it.
+func New(e *engine.Engine, bus ports.Bus, registry *es.Registry) *API {
+	return &API{e, bus, registry}
+}
+
+// Subscribe takes commands from the topic until ctx ends.
+func (a *API) Subscribe(ctx context.Context, topic string) error {
+	return a.bus.Subscribe(ctx, topic, "commands", a.handle)
+}
+
+// handle runs one command. It waits while the engine's queue is full. What cannot ever succeed is returned, so that the
+// message goes to the dead letters: an envelope that cannot be read, and a refusal that nobody asked to hear. What may
+// succeed later is returned too, and is delivered again; the envelope's id makes that safe.
+func (a *API) handle(ctx context.Context, m ports.Message) error {
+	envelope, err := wire.DecodeEnvelope(a.registry, m.Body)
+	if err != nil {
+		return a.refuse(ctx, m, envelope.ID, engine.Answer{}, err, true)
+	}
+	ticket, err := a.engine.Submit(ctx, false, envelope.Request(metadata(m)))
+	if err != nil {
+		return err
+	}
+	results, err := ticket.Wait(ctx)
+	if err != nil {
+		return err
+	}
+	if err := results[0].Err; err != nil {
+		return a.refuse(ctx, m, envelope.ID, results[0].Answer, err, false)
+	}
+	return a.reply(ctx, m, wire.AppendAnswerLine(nil, &envelope, &results[0].Answer))
+}
+
+// refuse answers an error that is final and leaves all others to be tried again.
+func (a *API) refuse(ctx context.Context, m ports.Message, id string, answer engine.Answer, err error, dead bool) error {
+	if !ports.Dead(err) {
+		return err
+	}
+	problem := wire.NewProblem(err, "", "")
+	if replyErr := a.reply(ctx, m, wire.AppendErrorLine(nil, 0, id, answer.Replayed, problem)); replyErr != nil {
+		return replyErr
+	}
+	if dead || m.Headers[HeaderReplyTo] == "" {
+		return err
+	}
+	return nil
+}
+
+// reply publishes an answer to the topic the message names, if it names one.
+func (a *API) reply(ctx context.Context, m ports.Message, line []byte) error {
+	topic := m.Headers[HeaderReplyTo]
+	if topic == "" {
+		return nil
+	}
+	return a.bus.Publish(ctx, topic, ports.Message{
+		ID:      "re-" + m.ID,
+		Headers: map[string]string{HeaderCorrelationID: correlation(m)},
+		Body:    line[:len(line)-1], // a message needs no end of line
+	})
+}
+
+// metadata is what the events of a command say about the message it came in.
+func metadata(m ports.Message) es.Metadata {
+	return es.Metadata{
+		Principal: principal(m), CorrelationID: text(correlation(m)), CausationID: text(m.ID), Traceparent: text(m.Headers[HeaderTraceparent]),
+	}
+}
+
+// principal is who sent the message. It is the one place where messages will be authenticated.
+func principal(ports.Message) string { return "local" }
+
+func correlation(m ports.Message) string {
+	if id := m.Headers[HeaderCorrelationID]; id != "" {
+		return id
+	}
+	return m.ID
+}
+
+// text passes what is fit to be kept in an event, and drops the rest.
+func text(s string) string {
+	spec := es.Spec{Kind: es.KindText}
+	if spec.CheckString(s) != "" {
+		return ""
+	}
+	return s
+}

@@ -1,0 +1,229 @@
+// Package app reads the configuration, opens the adapters it names, joins them to the engine, and runs and stops the whole
+// in order. It is the only place that knows all of them, and the only one that knows viper. It holds no rules.
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"daybook/adapters/httpapi"
+	"daybook/core/engine"
+	"daybook/core/es"
+)
+
+// Build says which build this is.
+type Build struct{ Version, Commit, Go string }
+
+// App is one running Daybook.
+type App struct {
+	config   Config
+	log      *slog.Logger
+	engine   *engine.Engine
+	listener net.Listener
+	admin    net.Listener // nil unless admin.addr is set
+	api      http.Handler
+	adminAPI http.Handler
+	messages func(context.Context) error // takes commands from the bus
+
+	lifetime context.Context // ends when the process begins to stop
+	end      context.CancelFunc
+	closers  []func() error // in the order of opening
+}
+
+// New opens every adapter the configuration names and listens, or closes what it opened and says what is wrong. Extra
+// modules run beside the built-in ones.
+func New(c Config, build Build, log *slog.Logger, extra ...es.Module) (_ *App, err error) {
+	a := &App{config: c, log: log}
+	a.lifetime, a.end = context.WithCancel(context.Background())
+	defer func() {
+		if err != nil {
+			a.end()
+			err = errors.Join(err, a.close())
+		}
+	}()
+	registry, err := es.NewRegistry(append(modules(c), extra...)...)
+	if err != nil {
+		return nil, err
+	}
+	if err := a.listen(); err != nil {
+		return nil, err
+	}
+	options := engine.Options{Registry: registry, Now: time.Now, EventsTopic: topicPrefix + ".events"}
+	if options.Store, err = open("store", stores, c.Store.Driver, a.parts(registry)); err != nil {
+		return nil, err
+	}
+	a.closers = append(a.closers, options.Store.Close)
+	if options.Views, err = open("views", views, c.Views.Driver, a.parts(registry)); err != nil {
+		return nil, err
+	}
+	a.closers = append(a.closers, options.Views.Close)
+	if options.Bus, err = open("bus", buses, c.Bus.Driver, a.parts(registry)); err != nil {
+		return nil, err
+	}
+	a.closers = append(a.closers, options.Bus.Close)
+	metrics, counting := newMetrics(registry)
+	options.Observer = newObserver(log, counting)
+	a.engine = engine.New(options)
+	a.drive(registry, options, build, metrics)
+	return a, nil
+}
+
+// topicPrefix begins the names of all topics.
+const topicPrefix = "daybook"
+
+func (a *App) listen() (err error) {
+	if a.listener, err = listenOn("http.addr", a.config.HTTP.Addr); err != nil {
+		return err
+	}
+	a.closers = append(a.closers, closeListener(a.listener))
+	if a.config.Admin.Addr != "" {
+		if a.admin, err = listenOn("admin.addr", a.config.Admin.Addr); err != nil {
+			return err
+		}
+		a.closers = append(a.closers, closeListener(a.admin))
+	}
+	return nil
+}
+
+func listenOn(key, addr string) (net.Listener, error) {
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("cannot listen on %s (%s): %w; choose another address with --%s", addr, key, err, key)
+	}
+	return l, nil
+}
+
+// closeListener closes a listener that a server may have closed already.
+func closeListener(l net.Listener) func() error {
+	return func() error {
+		if err := l.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+			return err
+		}
+		return nil
+	}
+}
+
+// URL is where the API listens.
+func (a *App) URL() string { return "http://" + a.listener.Addr().String() }
+
+// AdminURL is where metrics and pprof listen; "" when they have no listener of their own.
+func (a *App) AdminURL() string {
+	if a.admin == nil {
+		return ""
+	}
+	return "http://" + a.admin.Addr().String()
+}
+
+// Engine is the inside of the hexagon, for tests and for programs that embed Daybook.
+func (a *App) Engine() *engine.Engine { return a.engine }
+
+// DrainTimeout is how long requests that were begun may take when the process stops.
+const DrainTimeout = 10 * time.Second
+
+// Run does the work of the configured roles until ctx ends, then stops in order: no new requests, those begun are
+// answered, what was accepted is relayed and projected, everything is closed. It is called once.
+func (a *App) Run(ctx context.Context) error {
+	var front, back sync.WaitGroup
+	work, stopWork := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopWork()
+	failed := make(chan error, 4)
+
+	commands, stopCommands := context.WithCancel(work)
+	defer stopCommands()
+	front.Go(func() { a.engine.RunCommands(commands) })
+	if a.has(RoleRelay) {
+		back.Go(func() { a.engine.RunRelay(work) })
+	}
+	if a.has(RoleProject) {
+		back.Go(func() { a.engine.RunProjector(work) })
+	}
+	if a.has(RoleMessages) {
+		if err := a.messages(a.lifetime); err != nil {
+			return errors.Join(err, a.close())
+		}
+	}
+	servers := a.servers()
+	for _, s := range servers {
+		back.Go(func() {
+			if err := s.server.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
+				failed <- err
+			}
+		})
+	}
+	a.log.Info("Daybook is ready", "url", a.URL(), "store", a.config.Store.Driver, "bus", a.config.Bus.Driver, "views", a.config.Views.Driver)
+	var err error
+	select {
+	case <-ctx.Done():
+	case err = <-failed:
+	}
+	a.log.Info("stopping")
+	a.end() // readiness fails, streams end, no more messages are taken
+	for _, s := range servers {
+		drain, cancel := context.WithTimeout(work, DrainTimeout)
+		err = errors.Join(err, s.server.Shutdown(drain))
+		cancel()
+	}
+	stopCommands()
+	front.Wait()
+	stopWork()
+	back.Wait()
+	err = errors.Join(err, a.close())
+	a.log.Info("stopped")
+	return err
+}
+
+func (a *App) has(role string) bool { return slices.Contains(a.config.Roles, role) }
+
+// close closes what was opened, last first.
+func (a *App) close() error {
+	var err error
+	for i := len(a.closers) - 1; i >= 0; i-- {
+		err = errors.Join(err, a.closers[i]())
+	}
+	a.closers = nil
+	return err
+}
+
+// server is an HTTP server and what it listens on.
+type server struct {
+	server   *http.Server
+	listener net.Listener
+}
+
+// servers are the HTTP servers of the configured roles. Without the role api the listener answers health alone.
+func (a *App) servers() []server {
+	all := []server{{newServer(a.api, a.log), a.listener}}
+	if a.admin != nil {
+		all = append(all, server{newServer(a.adminAPI, a.log), a.admin})
+	}
+	return all
+}
+
+func newServer(h http.Handler, log *slog.Logger) *http.Server {
+	return &http.Server{
+		Handler: h,
+
+		ReadHeaderTimeout: httpapi.ReadHeaderTimeout,
+		ReadTimeout:       httpapi.ReadTimeout, // streams set deadlines of their own
+		WriteTimeout:      httpapi.WriteTimeout,
+		IdleTimeout:       httpapi.IdleTimeout,
+		MaxHeaderBytes:    64 << 10,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug), // what clients do wrong on the wire
+	}
+}
+
+// parts is what the constructors of adapters get.
+type parts struct {
+	config   Config
+	log      *slog.Logger
+	registry *es.Registry
+}
+
+func (a *App) parts(r *es.Registry) parts { return parts{a.config, a.log, r} }

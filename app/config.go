@@ -1,0 +1,306 @@
+package app
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/go-viper/mapstructure/v2"
+	"github.com/spf13/pflag"
+	"github.com/spf13/viper"
+)
+
+// Config is the whole configuration, checked. Default gives one that runs at once.
+type Config struct {
+	HTTP  struct{ Addr string }
+	Admin struct{ Addr string }
+	Store struct {
+		Driver string
+		Pebble struct{ Path string }
+	}
+	Bus   struct{ Driver string }
+	Views struct{ Driver string }
+	Roles []string
+	Units []Unit
+	Log   struct{ Level, Format string }
+}
+
+// Unit is what accounts may be kept in besides the currencies of ISO 4217: points, credits, energy.
+type Unit struct {
+	Code   string
+	Digits int // after the decimal point, when an amount is shown to people
+}
+
+// Roles of a process.
+const (
+	RoleAPI      = "api"      // takes commands and queries over HTTP
+	RoleRelay    = "relay"    // publishes the feed to the bus
+	RoleProject  = "project"  // keeps the views up to date
+	RoleMessages = "messages" // takes commands from the bus
+)
+
+var allRoles = []string{RoleAPI, RoleRelay, RoleProject, RoleMessages}
+
+// key is one setting: its name in files and flags, what it is when nobody says otherwise, and what it may be.
+type key struct {
+	name    string
+	value   any // the default; its type is the type of the setting
+	doc     string
+	allowed func() []string // nil: anything
+}
+
+// fileOnly says that a setting is a list of records, which flags and environment variables cannot carry.
+func (k key) fileOnly() bool {
+	_, ok := k.value.([]any)
+	return ok
+}
+
+// env is the environment variable of a setting.
+func (k key) env() string {
+	return envPrefix + strings.ToUpper(strings.ReplaceAll(k.name, ".", "_"))
+}
+
+const envPrefix = "DAYBOOK_"
+
+// keys is the one table of settings: it makes flags, environment variables, defaults, checks, messages and documents.
+func keys() []key {
+	return []key{
+		{"http.addr", "127.0.0.1:8080", "Where the API listens.", nil},
+		{"admin.addr", "", "Where /metrics and pprof listen; empty: /metrics on the API's listener, for loopback clients only.", nil},
+		{"store.driver", "pebble", "Where events are kept.", names(stores)},
+		{"store.pebble.path", "./daybook-data", "The folder of the embedded store.", nil},
+		{"bus.driver", "memory", "How events and commands travel between processes.", names(buses)},
+		{"views.driver", "memory", "Where the documents of queries are kept.", names(views)},
+		{"roles", allRoles, "What this process does.", func() []string { return allRoles }},
+		{"units", []any{}, "What accounts may be kept in besides ISO 4217 currencies, such as {code: KWH, digits: 3}.", nil},
+		{"log.level", "info", "The least grave message that is logged.", func() []string { return slices.Sorted(maps.Keys(logLevels)) }},
+		{"log.format", "auto", "text for people, json for machines; auto: text on a terminal.", func() []string { return []string{"auto", "json", "text"} }},
+	}
+}
+
+// Flags declares one flag per setting that a flag can carry.
+func Flags(f *pflag.FlagSet) {
+	f.String("config", "", "read settings from this YAML file")
+	for _, k := range keys() {
+		usage := k.doc
+		if k.allowed != nil {
+			usage += " (" + strings.Join(k.allowed(), ", ") + ")"
+		}
+		switch v := k.value.(type) {
+		case string:
+			f.String(k.name, v, usage)
+		case []string:
+			f.StringSlice(k.name, v, usage)
+		}
+	}
+}
+
+// Setting is one setting as it stands and where it came from.
+type Setting struct {
+	Name   string
+	Value  any
+	Origin string // default, environment variable DAYBOOK_…, flag --…, or file:line
+	Doc    string
+}
+
+// ConfigError says everything that is wrong with a configuration, one problem a line.
+type ConfigError struct{ Problems []string }
+
+func (e *ConfigError) Error() string { return strings.Join(e.Problems, "\n") }
+
+// Load reads the configuration: flags before environment before file before defaults. environ is like os.Environ.
+// Its error is a *ConfigError that names each wrong key, where it stands and, where there is one, the nearest right key.
+func Load(flags *pflag.FlagSet, environ []string) (Config, []Setting, error) {
+	v := viper.New()
+	var problems []string
+	file, err := readFile(v, flags)
+	if err != nil {
+		return Config{}, nil, &ConfigError{[]string{err.Error()}}
+	}
+	problems = append(problems, file.unknown()...)
+	problems = append(problems, unknownEnv(environ)...)
+	vars := variables(environ)
+	var settings []Setting
+	for _, k := range keys() {
+		s := Setting{Name: k.name, Value: k.value, Origin: "default", Doc: k.doc}
+		v.SetDefault(k.name, k.value)
+		if line, ok := file.lines[k.name]; ok {
+			s.Value, s.Origin = v.Get(k.name), fmt.Sprintf("%s:%d", file.path, line)
+		}
+		if text, ok := vars[k.env()]; ok {
+			s.Value, s.Origin = text, "environment variable "+k.env()
+			if _, list := k.value.([]string); list {
+				s.Value = splitList(text)
+			}
+			if k.fileOnly() {
+				problems = append(problems, fmt.Sprintf("%s: %q is a list of records and can only be set in a file", s.Origin, k.name))
+				continue
+			}
+			v.Set(k.name, s.Value)
+		}
+		if flag := flags.Lookup(k.name); flag != nil && flag.Changed {
+			s.Origin = "flag --" + k.name
+			if _, list := k.value.([]string); list {
+				s.Value, _ = flags.GetStringSlice(k.name)
+			} else {
+				s.Value = flag.Value.String()
+			}
+			v.Set(k.name, s.Value)
+		}
+		problems = append(problems, k.check(s)...)
+		settings = append(settings, s)
+	}
+	var c Config
+	if len(problems) == 0 {
+		if err := v.UnmarshalExact(&c, viper.DecodeHook(mapstructure.StringToSliceHookFunc(","))); err != nil {
+			problems = append(problems, err.Error())
+		} else {
+			problems = append(problems, c.checkUnits()...)
+		}
+	}
+	if len(problems) > 0 {
+		return Config{}, settings, &ConfigError{problems}
+	}
+	return c, settings, nil
+}
+
+// Default is the configuration when nothing is said.
+func Default() Config {
+	c, _, err := Load(pflag.NewFlagSet("", pflag.ContinueOnError), nil)
+	if err != nil {
+		panic("app: the defaults are not a valid configuration: " + err.Error())
+	}
+	return c
+}
+
+// check says what is wrong with a setting's value.
+func (k key) check(s Setting) []string {
+	var values []string
+	switch v := s.Value.(type) {
+	case string:
+		if _, text := k.value.(string); !text {
+			return []string{fmt.Sprintf("%s: %q must be %s, not %q", s.Origin, k.name, k.shape(), v)}
+		}
+		values = []string{v}
+	case []string:
+		values = v
+	case []any:
+		if k.fileOnly() {
+			return nil
+		}
+		for _, x := range v {
+			values = append(values, fmt.Sprint(x))
+		}
+	default:
+		return []string{fmt.Sprintf("%s: %q must be %s, not %v", s.Origin, k.name, k.shape(), v)}
+	}
+	if _, list := k.value.([]string); list && len(values) == 0 {
+		return []string{fmt.Sprintf("%s: %q must name at least one of %s", s.Origin, k.name, strings.Join(k.allowed(), ", "))}
+	}
+	if k.allowed == nil {
+		return nil
+	}
+	var problems []string
+	for _, v := range values {
+		if !slices.Contains(k.allowed(), v) {
+			problems = append(problems, fmt.Sprintf("%s: %q cannot be %q; it is one of %s%s", s.Origin, k.name, v, strings.Join(k.allowed(), ", "), hint(v, k.allowed())))
+		}
+	}
+	return problems
+}
+
+func (k key) shape() string {
+	switch k.value.(type) {
+	case []string:
+		return "a list of words"
+	case []any:
+		return "a list of records"
+	}
+	return "a text"
+}
+
+func (c *Config) checkUnits() []string {
+	var problems []string
+	seen := map[string]bool{}
+	for _, u := range c.Units {
+		switch {
+		case !unitCode.MatchString(u.Code):
+			problems = append(problems, fmt.Sprintf("units: the code %q must be 2 to 12 of A-Z and 0-9, starting with a letter", u.Code))
+		case isoDigits(u.Code) >= 0:
+			problems = append(problems, fmt.Sprintf("units: %q is a currency of ISO 4217 already", u.Code))
+		case seen[u.Code]:
+			problems = append(problems, fmt.Sprintf("units: %q is declared twice", u.Code))
+		case u.Digits < 0 || u.Digits > 9:
+			problems = append(problems, fmt.Sprintf("units: %q has %d digits; 0 to 9 are possible", u.Code, u.Digits))
+		}
+		seen[u.Code] = true
+	}
+	return problems
+}
+
+func splitList(text string) []string {
+	var out []string
+	for word := range strings.SplitSeq(text, ",") {
+		if word = strings.TrimSpace(word); word != "" {
+			out = append(out, word)
+		}
+	}
+	return out
+}
+
+func variables(environ []string) map[string]string {
+	vars := map[string]string{}
+	for _, entry := range environ {
+		if name, value, ok := strings.Cut(entry, "="); ok && strings.HasPrefix(name, envPrefix) {
+			vars[name] = value
+		}
+	}
+	return vars
+}
+
+// foreignEnv are the variables of ours that are not settings of the server: DAYBOOK_TEST_… and those of the client.
+func foreignEnv(name string) bool {
+	return strings.HasPrefix(name, "DAYBOOK_TEST_") || name == "DAYBOOK_SERVER" || name == "DAYBOOK_CONFIG"
+}
+
+func unknownEnv(environ []string) []string {
+	var known []string
+	for _, k := range keys() {
+		known = append(known, k.env())
+	}
+	var problems []string
+	for _, name := range slices.Sorted(maps.Keys(variables(environ))) {
+		if !foreignEnv(name) && !slices.Contains(known, name) {
+			problems = append(problems, fmt.Sprintf("environment variable %s: there is no such setting%s", name, hint(name, known)))
+		}
+	}
+	return problems
+}
+
+// readFile reads the YAML file of --config or DAYBOOK_CONFIG, if one is named.
+func readFile(v *viper.Viper, flags *pflag.FlagSet) (configFile, error) {
+	path := os.Getenv("DAYBOOK_CONFIG")
+	if flag := flags.Lookup("config"); flag != nil && flag.Changed {
+		path = flag.Value.String()
+	}
+	if path == "" {
+		return configFile{}, nil
+	}
+	file, err := parseConfigFile(path)
+	if err != nil {
+		return file, err
+	}
+	v.SetConfigFile(path)
+	v.SetConfigType("yaml")
+	if err := v.ReadInConfig(); err != nil {
+		var parse viper.ConfigParseError
+		if errors.As(err, &parse) {
+			err = parse.Unwrap()
+		}
+		return file, fmt.Errorf("%s: %w", path, err)
+	}
+	return file, nil
+}

@@ -1,0 +1,104 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/pprof"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"daybook/adapters/httpapi"
+	"daybook/adapters/msgapi"
+	"daybook/adapters/wire"
+	"daybook/core/engine"
+	"daybook/core/es"
+	"daybook/core/fault"
+)
+
+// drive makes the doors through which the engine is used.
+func (a *App) drive(r *es.Registry, o engine.Options, build Build, metrics *prometheus.Registry) {
+	api := httpapi.New(httpapi.Options{
+		Engine: a.engine, Logger: a.log, Lifetime: a.lifetime, Ready: a.checks,
+		Build:   httpapi.Build{Version: build.Version, Revision: build.Commit, Go: build.Go},
+		Drivers: httpapi.Drivers{Store: a.config.Store.Driver, Bus: a.config.Bus.Driver, Views: a.config.Views.Driver},
+	})
+	if !a.has(RoleAPI) {
+		api = healthAlone(api)
+	}
+	scrape := promhttp.HandlerFor(metrics, promhttp.HandlerOpts{})
+	if a.admin == nil {
+		a.api = withLocalMetrics(api, scrape)
+	} else {
+		a.api, a.adminAPI = api, adminHandler(scrape)
+	}
+	messages := msgapi.New(a.engine, o.Bus, r)
+	a.messages = func(ctx context.Context) error { return messages.Subscribe(ctx, msgapi.Topic(topicPrefix)) }
+}
+
+var errNoAPI = fault.New(fault.NotFound, "api_not_served", "This process has not got the role api: it answers /livez, /readyz and /v1/status alone.")
+
+// healthAlone serves of the API what operators need of a process that has not got the role api.
+func healthAlone(api http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/livez", "/readyz", "/v1/status":
+			api.ServeHTTP(w, r)
+			return
+		}
+		problem := wire.NewProblem(errNoAPI, r.URL.Path, "")
+		w.Header().Set("Content-Type", "application/problem+json")
+		w.WriteHeader(problem.Status)
+		_, _ = w.Write(problem.AppendJSON(nil)) // a client that has left needs no answer
+	})
+}
+
+// withLocalMetrics serves /metrics to clients on this machine, beside the API.
+func withLocalMetrics(api, scrape http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/metrics" && r.Method == http.MethodGet && fromLoopback(r) {
+			scrape.ServeHTTP(w, r)
+			return
+		}
+		api.ServeHTTP(w, r)
+	})
+}
+
+func fromLoopback(r *http.Request) bool {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	return err == nil && net.ParseIP(host).IsLoopback()
+}
+
+// adminHandler serves what operators alone should reach: metrics and profiles.
+func adminHandler(scrape http.Handler) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", scrape)
+	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
+	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	return mux
+}
+
+// checks says how the parts stand: what this process needs to do the work of its roles, and what it may do without.
+func (a *App) checks(ctx context.Context) []httpapi.Check {
+	running := httpapi.Check{Name: "running", OK: a.lifetime.Err() == nil, Needed: true}
+	if !running.OK {
+		running.Detail = "shutting down"
+	}
+	status, err := a.engine.Status(ctx)
+	store := httpapi.Check{Name: "store", OK: err == nil, Needed: true, Detail: fmt.Sprintf("head at position %d", status.Head)}
+	if err != nil {
+		return []httpapi.Check{running, {Name: "store", Needed: true, Detail: fault.Of(err).Msg}}
+	}
+	views := httpapi.Check{Name: "views", OK: status.Views.Open && status.ParkedCount == 0, Detail: fmt.Sprintf("at position %d of %d", status.Views.Checkpoint, status.Head)}
+	if !status.Views.Open {
+		views.Detail += ", being built"
+	}
+	if status.ParkedCount > 0 {
+		views.Detail += fmt.Sprintf(", %d parked", status.ParkedCount)
+	}
+	return []httpapi.Check{running, store, views}
+}
