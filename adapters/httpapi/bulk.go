@@ -126,6 +126,7 @@ func (b *stream) run(ctx context.Context) error {
 	default:
 		return nil
 	}
+	b.stopReading()             // closing would read on, for as long as the client is waited for
 	panic(http.ErrAbortHandler) // the client must not take what it got for all there was
 }
 
@@ -183,7 +184,7 @@ func (b *stream) answer(ctx context.Context, cut context.CancelFunc) (err error)
 			return
 		}
 		cut()
-		_ = b.control.SetReadDeadline(time.Unix(1, 0)) // wakes a reader that waits for the client
+		b.stopReading()
 		for g := range b.groups {
 			g.release()
 		}
@@ -202,6 +203,9 @@ func (b *stream) answer(ctx context.Context, cut context.CancelFunc) (err error)
 	}
 	return nil
 }
+
+// stopReading wakes a reader that waits for the client.
+func (b *stream) stopReading() { _ = b.control.SetReadDeadline(time.Unix(1, 0)) }
 
 // appendAnswers waits for the results of a group and appends a line for each of its lines.
 func (b *stream) appendAnswers(ctx context.Context, dst []byte, g *lineGroup) []byte {

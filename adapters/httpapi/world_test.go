@@ -247,3 +247,7 @@ func (w *world) fresh() string {
 	}
 	return "Daybook-Min-Position: " + head.EventID()[len("evt-"):]
 }
+
+func contextThatEnds() (context.Context, context.CancelFunc) {
+	return context.WithCancel(context.Background())
+}
