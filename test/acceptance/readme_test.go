@@ -1,0 +1,144 @@
+package acceptance
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+const serveCommand = "go run ./cmd/daybook serve"
+
+// TestEveryCommandOfTheReadmeWorksAsWritten runs the README's shell blocks in order, as a newcomer would: the server in one
+// terminal, the rest in another. Only the address is another one, so that the test disturbs nobody.
+func TestEveryCommandOfTheReadmeWorksAsWritten(t *testing.T) {
+	if testing.Short() {
+		t.Skip("SKIPPED under -short: it builds the program")
+	}
+	for _, tool := range []string{"bash", "curl"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			t.Skipf("SKIPPED: the README's tour needs %s", tool)
+		}
+	}
+	text, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := freeAddr(t)
+	var serves int
+	var tour []string
+	for _, block := range shellBlocks(string(text)) {
+		switch {
+		case strings.TrimSpace(block) == serveCommand:
+			serves++
+		case strings.TrimSpace(block) == "go test ./...": // that is what runs now
+		default:
+			tour = append(tour, strings.ReplaceAll(block, "127.0.0.1:8080", addr))
+		}
+	}
+	if serves != 1 || len(tour) < 5 {
+		t.Fatalf("the README has %d times %q and %d blocks of a tour", serves, serveCommand, len(tour))
+	}
+	env := append(os.Environ(), "DAYBOOK_HTTP_ADDR="+addr, "DAYBOOK_SERVER=http://"+addr, "DAYBOOK_STORE_PEBBLE_PATH="+filepath.Join(t.TempDir(), "store"))
+	serveInBackground(t, env, addr)
+	out := runTour(t, env, tour)
+	for _, want := range []string{
+		`"code":"insufficient_funds"`, `"balance":1000,"requested":999999`, // the broken rule
+		`"version":2,"position":3,`,                               // the past by version
+		`"currency":"EUR","balance":70,"effectiveAt":"2024-12-31`, // the past in the world
+		"MoneyDeposited,70,70,",                                   // the statement
+		`"balance":1070`,                                          // found in the list
+		"The configuration is right.",
+	} {
+		if !strings.Contains(out, want) {
+			t.Errorf("the tour never shows %s", want)
+		}
+	}
+	salary := regexp.MustCompile(`(?m)^\{"account":"acc-101","version":5,.*$`).FindAllString(out, -1)
+	if len(salary) != 2 || salary[0] != salary[1] {
+		t.Errorf("the salary was answered %q", salary)
+	}
+	if t.Failed() {
+		t.Log(out)
+	}
+}
+
+// shellBlocks gives the fenced blocks marked sh, in order.
+func shellBlocks(markdown string) []string {
+	var blocks []string
+	for _, m := range regexp.MustCompile("(?ms)^```sh\n(.*?)^```$").FindAllStringSubmatch(markdown, -1) {
+		blocks = append(blocks, m[1])
+	}
+	return blocks
+}
+
+func freeAddr(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// serveInBackground runs the README's serve command until the test ends.
+func serveInBackground(t *testing.T, env []string, addr string) {
+	t.Helper()
+	var log bytes.Buffer
+	cmd := exec.Command("bash", "-c", "exec "+serveCommand)
+	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = "../..", env, &log, &log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // go run starts the program as its child: both must be stopped
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	t.Cleanup(func() {
+		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM)
+		<-ended
+		http.DefaultClient.CloseIdleConnections()
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if res, err := http.Get("http://" + addr + "/readyz"); err == nil {
+			_ = res.Body.Close()
+			if res.StatusCode == http.StatusOK {
+				return
+			}
+		}
+		select {
+		case err := <-ended:
+			ended <- err
+			t.Fatalf("%s ended: %v\n%s", serveCommand, err, log.String())
+		case <-ctx.Done():
+			t.Fatalf("%s is not ready", serveCommand)
+		case <-tick.C:
+		}
+	}
+}
+
+// runTour runs the blocks in one shell that stops at the first failure, and gives what they print.
+func runTour(t *testing.T, env []string, blocks []string) string {
+	t.Helper()
+	script := "set -euo pipefail\n" + strings.Join(blocks, "\n")
+	cmd := exec.CommandContext(t.Context(), "bash", "-c", script)
+	cmd.Dir, cmd.Env = "../..", env
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, fmt.Sprintf("%s\n--- in ---\n%s", out, script))
+	}
+	return string(out)
+}
