@@ -52,7 +52,7 @@ func TestEveryCommandOfTheReadmeWorksAsWritten(t *testing.T) {
 	serveInBackground(t, env, addr)
 	out := runTour(t, env, tour)
 	for _, want := range []string{
-		`"code":"insufficient_funds"`, `"balance":1000,"requested":999999`, // the broken rule
+		`"code":"insufficient_funds"`, `"balance":1000,"limit":0,"requested":999999`, // the broken rule
 		`"version":2,"position":3,`,                               // the past by version
 		`"currency":"EUR","balance":70,"effectiveAt":"2024-12-31`, // the past in the world
 		"MoneyDeposited,70,70,",                                   // the statement

@@ -1,0 +1,157 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"daybook/adapters/memviews"
+	"daybook/adapters/pebblestore"
+	"daybook/core/account"
+	"daybook/core/engine"
+	"daybook/core/es"
+	"daybook/core/ports"
+)
+
+// replayEvents is how many events the benchmarks of replaying read.
+const replayEvents = 1_000_000
+
+// BenchmarkReplay reads every event from a store on disk, decodes it from its stored form and applies it to the state of
+// its account; with views, the documents are made too, and it ends when readers are let in.
+func BenchmarkReplay(b *testing.B) {
+	store, err := pebblestore.Open(pebblestore.Options{Dir: b.TempDir(), NoSync: true})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer store.Close()
+	registry := accountsRegistry(b)
+	writeHistory(b, store, registry, replayEvents, 10_000)
+	for name, views := range map[string]func() ports.Views{
+		"applied":    func() ports.Views { return &noViews{} },
+		"with views": func() ports.Views { return memviews.New(registry) },
+	} {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				fill(b, engine.New(engine.Options{
+					Registry: registry, Store: store, Bus: noBus{}, Views: views(), Observer: noObserver{}, Now: time.Now, EventsTopic: "events",
+				}))
+			}
+			b.ReportMetric(float64(replayEvents)*float64(b.N)/b.Elapsed().Seconds(), "events/s")
+		})
+	}
+}
+
+// fill runs a projector until its views are open.
+func fill(b *testing.B, e *engine.Engine) {
+	ctx, stop := context.WithCancel(b.Context())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		e.RunProjector(ctx)
+	}()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for range tick.C {
+		err := e.AwaitView(ctx, replayEvents, time.Minute)
+		if err == nil {
+			break
+		}
+		if !errors.Is(err, ports.ErrViewRebuilding) {
+			b.Fatal(err)
+		}
+	}
+	stop()
+	<-done
+}
+
+func accountsRegistry(b *testing.B) *es.Registry {
+	b.Helper()
+	r, err := es.NewRegistry(account.Module(func(string) string { return "" }))
+	if err != nil {
+		b.Fatal(err)
+	}
+	return r
+}
+
+// writeHistory creates accounts and deposits into them at random, in batches as the engine writes them.
+func writeHistory(b *testing.B, store ports.Store, r *es.Registry, events, accounts int) {
+	b.Helper()
+	random := rand.New(rand.NewPCG(1, 2))
+	versions := make([]es.Version, accounts)
+	now := time.Date(2025, 10, 28, 9, 0, 0, 0, time.UTC)
+	meta := es.Metadata{Principal: "local", RequestID: "5f3a9c1b7d20-00000001"}
+	for position := es.Position(1); int(position) <= events; {
+		var batch ports.Batch
+		for range min(1024, events-int(position)+1) {
+			i := random.IntN(accounts)
+			var e es.Event = account.MoneyDeposited{Amount: random.Int64N(100_000) + 1}
+			if versions[i] == 0 {
+				e = account.AccountCreated{Owner: fmt.Sprint("Owner ", i), Currency: "EUR"}
+			}
+			data, schema, err := r.Encode(nil, e)
+			if err != nil {
+				b.Fatal(err)
+			}
+			versions[i]++
+			now = now.Add(time.Microsecond)
+			batch.Events = append(batch.Events, es.Recorded{
+				Stream: es.StreamID(fmt.Sprintf("acc-%06d", i)), Version: versions[i], Position: position, Type: e.EventType(), Schema: schema,
+				EffectiveAt: now, RecordedAt: now, Data: data, Metadata: meta.AppendJSON(nil),
+			})
+			position++
+		}
+		unit, err := store.Begin(b.Context(), ports.Needs{})
+		if err != nil {
+			b.Fatal(err)
+		}
+		if err := unit.Commit(b.Context(), batch); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// noViews takes documents and keeps none.
+type noViews struct {
+	at   es.Position
+	open bool
+}
+
+func (v *noViews) Reset(context.Context) error { v.at, v.open = 0, false; return nil }
+func (v *noViews) Open(context.Context) error  { v.open = true; return nil }
+func (v *noViews) Progress(context.Context) (ports.Progress, error) {
+	return ports.Progress{Checkpoint: v.at, Open: v.open}, nil
+}
+func (v *noViews) Write(_ context.Context, _ []ports.Change, _, to es.Position) error {
+	v.at = to
+	return nil
+}
+func (v *noViews) Get(context.Context, string, string) (es.Document, es.Position, error) {
+	return es.Document{}, 0, ports.ErrNoDocument
+}
+func (v *noViews) List(context.Context, string, ports.Query) (ports.Page, error) {
+	return ports.Page{}, nil
+}
+func (v *noViews) Parked(context.Context, int) ([]ports.ParkedDocument, int, error) {
+	return nil, 0, nil
+}
+func (v *noViews) Close() error { return nil }
+
+// noBus takes messages and delivers none.
+type noBus struct{}
+
+func (noBus) Publish(context.Context, string, ...ports.Message) error        { return nil }
+func (noBus) Subscribe(context.Context, string, string, ports.Handler) error { return nil }
+func (noBus) Close() error                                                   { return nil }
+
+// noObserver looks away.
+type noObserver struct{}
+
+func (noObserver) Decided(string, string, bool, error, time.Duration) {}
+func (noObserver) Committed(int, int, es.Position, time.Duration)     {}
+func (noObserver) Relayed(es.Position)                                {}
+func (noObserver) Projected(es.Position, es.Position)                 {}
+func (noObserver) Parked(string, string, error)                       {}
+func (noObserver) Failed(string, error)                               {}
