@@ -14,7 +14,7 @@ var (
 	ErrBusClosed = fault.New(fault.Unavailable, "bus_closed", "The bus is closed.")
 )
 
-// Message is what crosses the bus.
+// Message is what crosses the bus. Headers and Body are shared: neither who published them nor who gets them may change them.
 type Message struct {
 	ID      string            // the same for every delivery of the message
 	Headers map[string]string // small printable texts

@@ -43,7 +43,7 @@ type Views interface {
 	List(ctx context.Context, view string, q Query) (Page, error)
 	// Parked gives up to limit parked documents of all views, and how many there are.
 	Parked(ctx context.Context, limit int) ([]ParkedDocument, int, error)
-	// Close ends all use. Closing twice is no error.
+	// Close ends all use: calls after it fail with ErrViewUnavailable. Closing twice is no error.
 	Close() error
 }
 
