@@ -60,10 +60,17 @@ func (f *failstop) check(what, name string, err error) error {
 	return err
 }
 
-// guard runs work that may halt in a goroutine of its own, and gives its error or that of the failure.
+// guard runs work that may halt in a goroutine of its own, and gives its error, or its panic, or that of the failure.
 func (f *failstop) guard(work func() error) error {
 	done := make(chan error, 1)
-	go func() { done <- work() }()
+	go func() {
+		defer func() {
+			if p := recover(); p != nil {
+				done <- fmt.Errorf("pebble panicked: %v", p)
+			}
+		}()
+		done <- work()
+	}()
 	select {
 	case err := <-done:
 		return err

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
-	"github.com/cockroachdb/pebble/v2/bloom"
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"daybook/core/es"
@@ -24,6 +23,12 @@ func Open(options Options) (*Store, error) {
 	}
 	if options.fs == nil {
 		options.fs = vfs.Default
+	}
+	if options.retryAfter == 0 {
+		options.retryAfter = time.Second
+	}
+	if options.pebbleFormat == 0 {
+		options.pebbleFormat = pebbleFormat
 	}
 	s := &Store{options: options, stop: newFailstop(options.OnFailure), turn: make(chan struct{}, 1), versions: map[es.StreamID]es.Version{}}
 	s.fs = haltingFS{options.fs, s.stop}
@@ -69,6 +74,10 @@ func (s *Store) claim() error {
 	}
 	return nil
 }
+
+// pebbleFormat is the format of Pebble's own files. A directory of an older one is brought to it when it is opened; a
+// Daybook that knows no later one refuses the directory.
+const pebbleFormat = pebble.FormatTableFormatV6
 
 // The format of a store, in a file of its own.
 const (
@@ -167,8 +176,8 @@ func (s *Store) pebbleOptions() *pebble.Options {
 		FS:                          s.fs,
 		Lock:                        s.lock.(*pebble.Lock),
 		Logger:                      log,
-		FormatMajorVersion:          pebble.FormatTableFormatV6,
-		CacheSize:                   8 << 20,
+		FormatMajorVersion:          s.options.pebbleFormat,
+		CacheSize:                   cacheSize,
 		MemTableSize:                s.memTableSize(),
 		MemTableStopWritesThreshold: 4,
 		L0CompactionThreshold:       4,
@@ -181,7 +190,8 @@ func (s *Store) pebbleOptions() *pebble.Options {
 		},
 	}
 	for i := range o.Levels {
-		o.Levels[i].FilterPolicy = bloom.FilterPolicy(10) // most keys of commands that are asked for are not there
+		o.Levels[i].FilterPolicy = newOutcomeFilter()
+		o.TargetFileSizes[i] = min(int64(2<<20)<<i, 16<<20) // a filter is read whole, so tables stay small
 	}
 	o.Experimental.ReadSamplingMultiplier = -1 // nothing is overwritten, so reads have no compaction to ask for
 	return o
@@ -191,7 +201,7 @@ func (s *Store) pebbleOptions() *pebble.Options {
 // here, which ends when the store is closed, is what keeps it from turning a processor into heat.
 func (s *Store) backgroundError(err error) {
 	s.options.Logf("The store in %s could not write a table and will try again: %v", s.options.Dir, err)
-	pause := time.NewTimer(time.Second)
+	pause := time.NewTimer(s.options.retryAfter)
 	defer pause.Stop()
 	select {
 	case <-pause.C:

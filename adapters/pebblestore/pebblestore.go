@@ -50,7 +50,9 @@ type Options struct {
 	// process is started again. Nil is allowed.
 	OnFailure func(error)
 
-	fs vfs.FS // nil means the real one
+	fs           vfs.FS                    // nil means the real one
+	retryAfter   time.Duration             // until background work that failed is tried again; zero means a second
+	pebbleFormat pebble.FormatMajorVersion // zero means ours
 }
 
 // Faults of this store, next to those of ports.

@@ -79,7 +79,8 @@ func (s *Store) positions(index *pebble.Iterator, stream es.StreamID, first es.V
 			break
 		}
 		p, ok := parsePosition(index.Value())
-		if want := first + es.Version(len(found)); !ok || len(k) != len(key) || binary.BigEndian.Uint64(k[len(prefix):]) != uint64(want) {
+		rises := len(found) == 0 || p > found[len(found)-1]
+		if want := first + es.Version(len(found)); !ok || !rises || len(k) != len(key) || binary.BigEndian.Uint64(k[len(prefix):]) != uint64(want) {
 			return nil, s.damaged(fmt.Sprintf("the place of version %d of %s is lost.", want, stream), nil)
 		}
 		if p > head {

@@ -11,6 +11,8 @@ const (
 	defaultReserve  = 64 << 20
 	largestMemTable = 16 << 20
 	leastMemTable   = 256 << 10
+	// cacheSize is the memory for blocks of tables and filters. What memtables take is taken from it, so it must be larger.
+	cacheSize = 64 << 20
 )
 
 // memTableSize is how much is gathered in memory before it becomes a table. Pebble sets aside as much of the disk for its log.

@@ -1,0 +1,203 @@
+package pebblestore
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"daybook/core/es"
+	"daybook/core/fault"
+)
+
+var epoch = time.Date(2025, 10, 28, 9, 0, 0, 0, time.UTC)
+
+func newRandom() *rand.Rand { return rand.New(rand.NewPCG(1, 2)) }
+
+func TestAPowerLossLosesNothingThatWasAnsweredAndHalvesNothing(t *testing.T) {
+	noLeaks(t)
+	disk := vfs.NewCrashableMem()
+	s := open(t, Options{Dir: "store", fs: disk})
+	random := newRandom()
+	const perBatch = 3
+	for n := range 12 {
+		mustWrite(t, s, "a", es.Version(n*perBatch), perBatch, fmt.Sprint("k", n))
+		if n == 5 {
+			if err := s.db.Flush(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, percent := range []int{0, 50, 100} {
+			crashed := open(t, Options{Dir: "store", fs: disk.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: percent, RNG: random})})
+			wantFeed(t, crashed, es.Position((n+1)*perBatch))
+			if o, err := crashed.Outcome(t.Context(), fmt.Sprint("k", n)); err != nil || o == nil {
+				t.Errorf("batch %d: the outcome is %v, %v", n, o, err)
+			}
+			crashed.Close()
+		}
+	}
+	s.Close()
+}
+
+func TestALogCutShortAnywhereShowsWholeBatches(t *testing.T) {
+	noLeaks(t)
+	const perBatch = 3
+	disk := vfs.NewMem()
+	s := open(t, Options{Dir: "store", fs: disk})
+	for n := range 4 {
+		mustWrite(t, s, "a", es.Version(n*perBatch), perBatch, fmt.Sprint("k", n))
+	}
+	log := onlyFile(t, disk, "*.log")
+	whole := read(t, disk, log)
+	last := es.Position(4 * perBatch)
+	for cut := len(whole) - 1; cut >= 0; cut -= 7 {
+		clone := cloneOf(t, disk)
+		overwrite(t, clone, log, whole[:cut])
+		opened, err := Open(Options{Dir: "store", fs: clone})
+		if err != nil {
+			if fault.KindOf(err) != fault.Internal { // refused with words is the other right answer
+				t.Fatalf("cut at %d: %v", cut, err)
+			}
+			continue
+		}
+		head, _ := opened.Head(t.Context())
+		if head%perBatch != 0 || head > last {
+			t.Errorf("cut at %d of %d: the head is %d after one of %d", cut, len(whole), head, last)
+		}
+		last = head
+		wantFeed(t, opened, head)
+		opened.Close()
+	}
+	if last != 0 {
+		t.Errorf("the shortest log still shows %d events", last)
+	}
+	s.Close()
+}
+
+func TestAFlippedBitFailsItsReadersAndNoOthers(t *testing.T) {
+	noLeaks(t)
+	disk := vfs.NewMem()
+	s := open(t, Options{Dir: "store", fs: disk})
+	const n = 3000 // a few blocks of events
+	for i := range n {
+		mustWrite(t, s, es.StreamID(fmt.Sprint("acc-", i%10)), es.Version(i/10), 1, fmt.Sprint("k", i))
+	}
+	if err := s.db.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	s.Close()
+	table := onlyFile(t, disk, "*.sst")
+	whole := read(t, disk, table)
+	unreadable, readable := 0, 0
+	for at := 100; at < len(whole); at += len(whole)/40 + 1 {
+		clone := cloneOf(t, disk)
+		damagedBytes := append([]byte(nil), whole...)
+		damagedBytes[at] ^= 4
+		overwrite(t, clone, table, damagedBytes)
+		s, err := Open(Options{Dir: "store", fs: clone})
+		if err != nil {
+			wantDamage(t, err)
+			continue
+		}
+		for p := range es.Position(n) {
+			events, err := s.ReadFeed(t.Context(), p, 1)
+			switch {
+			case err != nil:
+				wantDamage(t, err)
+				wantWords(t, err, fmt.Sprintf("position %d ", p+1))
+				unreadable++
+			case len(events) != 1 || events[0].Position != p+1 || string(events[0].Data) != `{"amount":1}`:
+				t.Fatalf("byte %d: position %d was read as %+v", at, p+1, events)
+			default:
+				readable++
+			}
+		}
+		for i := range 10 {
+			if _, err := s.ReadStream(t.Context(), es.StreamID(fmt.Sprint("acc-", i)), 0, n); err != nil {
+				wantDamage(t, err)
+			}
+		}
+		s.Close()
+	}
+	if unreadable == 0 || readable == 0 {
+		t.Errorf("%d events were unreadable and %d readable: the test has not met both", unreadable, readable)
+	}
+}
+
+func wantDamage(t *testing.T, err error) {
+	t.Helper()
+	if !errors.Is(err, errDamaged) || fault.KindOf(err) != fault.Internal {
+		t.Fatalf("got %v, want a fault that speaks of damage", err)
+	}
+}
+
+func wantWords(t *testing.T, err error, words string) {
+	t.Helper()
+	wantCode(t, "read", err, errDamaged, words)
+}
+
+// onlyFile finds the one file of the store that matches and is not empty.
+func onlyFile(t *testing.T, fs vfs.FS, pattern string) string {
+	t.Helper()
+	names, err := fs.List("store")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := ""
+	for _, name := range names {
+		path := fs.PathJoin("store", name)
+		if match, _ := filepath.Match(pattern, name); match && len(read(t, fs, path)) > 0 {
+			if found != "" {
+				t.Fatalf("%s and %s both match %s", found, path, pattern)
+			}
+			found = path
+		}
+	}
+	return found
+}
+
+func read(t *testing.T, fs vfs.FS, path string) []byte {
+	t.Helper()
+	f, err := fs.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		t.Fatal(err)
+	}
+	data := make([]byte, info.Size())
+	if _, err := f.ReadAt(data, 0); err != nil && len(data) > 0 {
+		t.Fatal(err)
+	}
+	return data
+}
+
+func overwrite(t *testing.T, fs vfs.FS, path string, data []byte) {
+	t.Helper()
+	f, err := fs.Create(path, vfs.WriteCategoryUnspecified)
+	if err == nil {
+		_, err = f.Write(data)
+	}
+	if err == nil {
+		err = errors.Join(f.Sync(), f.Close())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// cloneOf copies a store's files as they are now.
+func cloneOf(t *testing.T, fs vfs.FS) *vfs.MemFS {
+	t.Helper()
+	to := vfs.NewMem()
+	if _, err := vfs.Clone(fs, to, "store", "store"); err != nil {
+		t.Fatal(err)
+	}
+	return to
+}
