@@ -69,7 +69,9 @@ func (p *Problem) Error() string {
 		fmt.Fprintf(&s, "the server answered %d %s", p.Status, http.StatusText(p.Status))
 	}
 	for _, e := range p.Errors {
-		fmt.Fprintf(&s, " %s: %s", e.Pointer, e.Detail)
+		if !strings.Contains(p.Detail, e.Detail) { // one field alone is often what the sentence is about
+			fmt.Fprintf(&s, " %s: %s", e.Pointer, e.Detail)
+		}
 	}
 	if p.Code != "" {
 		fmt.Fprintf(&s, " (%s)", p.Code)

@@ -22,7 +22,7 @@ import (
 type Mapping struct {
 	Name        string    `yaml:"name"`        // begins every command id, so it must not change once rows were posted
 	Separator   string    `yaml:"separator"`   // between fields; a comma when missing
-	Account     string    `yaml:"account"`     // the column with the account's id
+	Account     string    `yaml:"account"`     // the column with the account's id, or a text in which {column} stands for that column's value
 	ID          Columns   `yaml:"id"`          // the column, or columns, that name a row uniquely
 	Time        Moment    `yaml:"time"`        // when the row happened in the world
 	Amount      string    `yaml:"amount"`      // the column with the amount

@@ -15,7 +15,7 @@ import (
 // Plan is a mapping bound to the columns of one file.
 type Plan struct {
 	mapping     *Mapping
-	account     int
+	account     template
 	id          []int
 	time        int
 	zone        *time.Location
@@ -42,7 +42,12 @@ type Entry struct {
 func (m *Mapping) Bind(header []string) (*Plan, error) {
 	b := binder{header: header}
 	p := &Plan{mapping: m, direction: -1, adjustment: -1, words: map[string]int64{}}
-	p.account, p.time, p.amount = b.column("account", m.Account), b.column("time", m.Time.Column), b.column("amount", m.Amount)
+	if strings.Contains(m.Account, "{") {
+		p.account = b.template("account", m.Account)
+	} else {
+		p.account = template{{column: b.column("account", m.Account)}}
+	}
+	p.time, p.amount = b.column("time", m.Time.Column), b.column("amount", m.Amount)
 	p.id, p.description = b.columns("id", m.ID), b.columns("description", m.Description)
 	if m.Adjustment != "" {
 		p.adjustment = b.column("adjustment", m.Adjustment)
@@ -56,7 +61,7 @@ func (m *Mapping) Bind(header []string) (*Plan, error) {
 		}
 	}
 	if m.Create != nil {
-		p.owner, p.currency = b.template("owner", m.Create.Owner), b.template("currency", m.Create.Currency)
+		p.owner, p.currency = b.template("create: owner", m.Create.Owner), b.template("create: currency", m.Create.Currency)
 	}
 	if b.err != nil {
 		return nil, b.err
@@ -102,10 +107,10 @@ func (b *binder) template(role, text string) template {
 		}
 		name, after, closed := strings.Cut(rest, "}")
 		if !closed {
-			b.err = fmt.Errorf("create: %s %q opens a { that it does not close; {column} stands for a column's value", role, text)
+			b.err = fmt.Errorf("%s %q opens a { that it does not close; {column} stands for a column's value", role, text)
 			break
 		}
-		t = append(t, part{column: b.column("part of create: "+role, name)})
+		t = append(t, part{column: b.column("part of "+role, name)})
 		text = after
 	}
 	return t
@@ -128,6 +133,9 @@ type part struct {
 }
 
 func (t template) expand(fields []string) string {
+	if len(t) == 1 && t[0].column >= 0 {
+		return fields[t[0].column]
+	}
 	var s strings.Builder
 	for _, p := range t {
 		if p.column < 0 {
@@ -142,7 +150,7 @@ func (t template) expand(fields []string) string {
 // Entry reads one row, which has as many fields as the header. The error names the column, its value and what is wrong.
 func (p *Plan) Entry(fields []string) (Entry, error) {
 	m := p.mapping
-	e := Entry{Account: fields[p.account], ID: joined(fields, p.id, "-")}
+	e := Entry{Account: p.account.expand(fields), ID: joined(fields, p.id, "-")}
 	spec := es.Spec{Kind: es.KindID}
 	if problem := spec.CheckString(e.Account); problem != "" {
 		return e, wrong(m.Account, e.Account, problem)

@@ -5,14 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"sync"
-
-	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
 )
 
 // Counts says what became of the rows of a run so far.
 type Counts struct {
-	Rows         int `json:"rows"`         // read
+	Rows         int `json:"rows"`         // looked at
 	Accounts     int `json:"accounts"`     // among the rows that could be read
 	Created      int `json:"created"`      // accounts that this run created
 	Posted       int `json:"posted"`       // rows written by this run
@@ -34,47 +31,65 @@ type Answer struct {
 
 // Line is one command on its way to the server.
 type Line struct {
-	JSON []byte
+	ID   string // of the command
+	JSON []byte // the envelope
 
-	id       string // of the row's first command, before any retry
-	account  string
-	row      []string // as read, for the rejects file; nil for the line that creates an account
-	number   int
-	refusals int
+	creates *account // the account that the line creates; nil for a row's own line
+	row     *pending // nil for the line that creates an account
+}
+
+// Options is what an import is made of.
+type Options struct {
+	Rows    *Reader
+	Plan    *Plan // nil: the rows are envelopes
+	Rejects *Rejects
+	Retried *Retried
+	// Currency asks for the currency of an account that is there already; "" when there is none after all. An error ends the run.
+	Currency func(ctx context.Context, account string) (string, error)
 }
 
 // Run is one import. One goroutine calls Next, another Answered with every line that Next gave, in the same order; Counts may be
 // called from anywhere.
 type Run struct {
-	rows    *Reader
-	plan    *Plan // nil: the rows are envelopes
-	rejects *Rejects
-	retried *Retried
-
-	held  *Row   // to be looked at again before the next row is read; Next alone touches it
-	queue []Line // given before the next row is read; Next alone touches it
+	Options
+	begin   sync.Once
+	creates chan Line    // of accounts met for the first time
+	rows    chan pending // read ahead, so that the accounts are there when their rows are sent
+	end     error        // what the file ended with; set before rows is closed
+	head    *pending     // the row that is sent next; Next alone touches it
 
 	mu       sync.Mutex
 	accounts map[string]*account // every account met; the only thing that grows with the file
 	counts   Counts
-	created  bool          // some create was accepted, so that the mapping's values for new accounts are sound
-	settled  chan struct{} // told when a create was answered
-	first    uint64        // position of the first event that this run wrote
+	first    uint64 // position of the first event that this run wrote
 	finished bool
 }
 
+// lookahead is how many rows are read before they are sent, at the most.
+const lookahead = 4096
+
 // account is what a run knows of one account.
 type account struct {
-	refused string // why it could not be created
-	settled bool   // its create was answered
+	name    string
+	settled chan struct{} // closed when its create, if it needs one, was answered
+
+	there   bool   // before settled: it was not this mapping's create that made it
+	refused string // before settled, or when its first row is looked at: why its rows cannot be used
 }
 
-// NewRun begins an import of rows, which plan turns into commands; without a plan the rows are envelopes.
-func NewRun(rows *Reader, plan *Plan, rejects *Rejects, retried *Retried) *Run {
-	return &Run{
-		rows: rows, plan: plan, rejects: rejects, retried: retried,
-		accounts: map[string]*account{}, settled: make(chan struct{}, 1),
-	}
+// pending is a row that is read and waits to be sent.
+type pending struct {
+	Row
+	account *account
+	id      string                    // of the row's first command, before any retry
+	amount  int64                     // of a mapped row; zero: to be skipped
+	command func(refusals int) []byte // its envelope
+	problem string                    // why it cannot be used at all
+}
+
+// NewRun begins an import.
+func NewRun(o Options) *Run {
+	return &Run{Options: o, creates: make(chan Line), rows: make(chan pending, lookahead), accounts: map[string]*account{}}
 }
 
 // Counts gives what became of the rows so far.
@@ -86,122 +101,73 @@ func (r *Run) Counts() Counts {
 	return c
 }
 
-// Next gives the next line to send, io.EOF at the end, or the error that the file broke off with. Rows that cannot be used
-// and rows to be skipped are counted and passed over.
+// Next gives the next line to send, io.EOF at the end, or the error that the file broke off with. A row is given only after the
+// create of its account was answered: a mapping whose currency is wrong, say, spends no row's id. Rows that cannot be used and
+// rows to be skipped are counted and passed over. The file is read ahead until the context of the first call ends.
 func (r *Run) Next(ctx context.Context) (Line, error) {
-	for len(r.queue) == 0 {
-		if err := ctx.Err(); err != nil {
-			return Line{}, err
+	r.begin.Do(func() { go r.readAhead(ctx) })
+	for {
+		var settled chan struct{}
+		rows := r.rows
+		if r.head != nil {
+			settled, rows = r.head.account.settled, nil
 		}
-		row, err := r.read()
-		var bad *Unreadable
-		switch {
-		case errors.As(err, &bad):
-			r.reject([]string{bad.Text}, bad.Line, bad.Reason, 0)
-		case err != nil:
-			return Line{}, err
-		case r.plan == nil:
-			r.envelope(row)
-		default:
-			if err := r.mapped(ctx, row); err != nil {
-				return Line{}, err
-			}
-		}
-	}
-	line := r.queue[0]
-	r.queue = r.queue[1:]
-	return line, nil
-}
-
-func (r *Run) read() (Row, error) {
-	if r.held != nil {
-		row := *r.held
-		r.held = nil
-		return row, nil
-	}
-	return r.rows.Read()
-}
-
-// mapped queues one row, or the create of its account if this run has not met it; then the row is held. Until one create was
-// accepted each is waited for, so that a mapping whose currency is wrong, say, spends no row's id.
-func (r *Run) mapped(ctx context.Context, row Row) error {
-	e, err := r.plan.Entry(row.Fields)
-	if err != nil {
-		r.reject(row.Fields, row.Line, err.Error(), row.Refusals)
-		return nil
-	}
-	creates := r.plan.mapping.Create != nil
-	r.mu.Lock()
-	acc, known := r.accounts[e.Account]
-	if !known {
-		acc = &account{settled: !creates}
-		r.accounts[e.Account] = acc
-	}
-	wait, refused := !acc.settled && !r.created, acc.refused
-	r.mu.Unlock()
-
-	switch {
-	case !known && creates:
-		r.queue = append(r.queue, Line{JSON: r.plan.appendCreate(nil, e.Account, row.Fields, row.Refusals), account: e.Account})
-		r.held = &row
-	case wait:
-		r.held = &row
 		select {
-		case <-r.settled:
+		case create := <-r.creates:
+			return create, nil
+		case row, ok := <-rows:
+			if !ok {
+				return Line{}, r.end
+			}
+			r.head = &row
+		case <-settled:
+			row := r.head
+			r.head = nil
+			if line, ok, err := r.line(ctx, row); ok || err != nil {
+				return line, err
+			}
 		case <-ctx.Done():
-			return ctx.Err()
+			return Line{}, ctx.Err()
 		}
-	case e.Amount == 0:
-		r.count(func(c *Counts) { c.Rows++; c.Skipped++ })
-	case refused != "":
-		r.reject(row.Fields, row.Line, refused, row.Refusals)
+	}
+}
+
+// line makes the line of a row whose account is settled, unless the row is not to be sent.
+func (r *Run) line(ctx context.Context, row *pending) (line Line, ok bool, err error) {
+	acc := row.account
+	if row.problem != "" {
+		r.reject(row.Fields, row.Line, row.problem, row.Refusals)
+		return line, false, nil
+	}
+	if acc.there {
+		acc.there = false
+		if acc.refused, err = r.otherCurrency(ctx, row); err != nil {
+			return line, false, err
+		}
+	}
+	switch {
+	case r.Plan != nil && row.amount == 0:
+		r.count(func(c *Counts) { c.Skipped++ })
+	case acc.refused != "":
+		r.reject(row.Fields, row.Line, acc.refused, row.Refusals)
+	case row.Refusals == 0 && r.Retried.has(row.id):
+		r.count(func(c *Counts) { c.AlreadyThere++ })
 	default:
-		r.send(r.plan.mapping.commandID(e.ID, 0), e.Account, row, func() []byte { return r.plan.appendEntry(nil, &e, row.Refusals) })
+		r.count(func(*Counts) {})
+		return Line{ID: retried(row.id, row.Refusals), JSON: row.command(row.Refusals), row: row}, true, nil
 	}
-	return nil
+	return line, false, nil
 }
 
-// send queues the command of a row, unless an earlier run posted it under a later id.
-func (r *Run) send(id, account string, row Row, command func() []byte) {
-	if r.retried.has(id) && row.Refusals == 0 {
-		r.count(func(c *Counts) { c.Rows++; c.AlreadyThere++ })
-		return
+// otherCurrency says what is wrong when an account that was there before is not in the currency that the mapping creates
+// accounts in. Its rows would be posted as if they were.
+func (r *Run) otherCurrency(ctx context.Context, row *pending) (problem string, err error) {
+	has, err := r.Currency(ctx, row.account.name)
+	if want := r.Plan.currency.expand(row.Fields); err == nil && has != "" && has != want {
+		problem = fmt.Sprintf("account %s is there already and is in %s, not in %s; a prefix in the mapping keeps files apart, as in account: \"%s-{column}\"",
+			row.account.name, has, want, r.Plan.mapping.Name)
 	}
-	r.count(func(c *Counts) { c.Rows++ })
-	r.queue = append(r.queue, Line{
-		JSON: command(), id: id, account: account,
-		row: append([]string(nil), row.Fields...), number: row.Line, refusals: row.Refusals,
-	})
-}
-
-// envelope queues a row that is an envelope already. Only its id is looked at; the server judges the rest.
-func (r *Run) envelope(row Row) {
-	var e struct {
-		ID      string         `json:"id"`
-		Account string         `json:"account"`
-		Rest    jsontext.Value `json:",embed"`
-	}
-	err := json.Unmarshal([]byte(row.Fields[0]), &e)
-	if err == nil && e.ID == "" {
-		err = errors.New("it has no id, by which it would be done once only")
-	}
-	if err != nil {
-		r.reject(row.Fields, row.Line, "is not an envelope: "+err.Error(), row.Refusals)
-		return
-	}
-	r.mu.Lock()
-	if r.accounts[e.Account] == nil {
-		r.accounts[e.Account] = &account{settled: true}
-	}
-	r.mu.Unlock()
-	r.send(e.ID, e.Account, row, func() []byte {
-		text := []byte(row.Fields[0])
-		if row.Refusals > 0 {
-			e.ID = retried(e.ID, row.Refusals)
-			text, _ = json.Marshal(&e) // what was read can be written
-		}
-		return text
-	})
+	return problem, err
 }
 
 // Answered takes the server's answer to a line.
@@ -214,51 +180,42 @@ func (r *Run) Answered(l Line, a Answer) {
 	}
 	ownReplay := a.Replayed && r.first > 0 && a.Position >= r.first
 	switch {
-	case l.row == nil:
-		r.createAnswered(l, a, success)
-	case success:
-		if !a.Replayed || ownReplay && a.Resent {
-			r.counts.Posted++
-		} else {
-			r.counts.AlreadyThere++
-			if ownReplay {
-				r.counts.RepeatedIDs++
-			}
-		}
-		if l.refusals > 0 {
-			r.retried.add(l.id)
-		}
-	default:
-		r.counts.Rejected++
-		reason := a.Reason
-		if acc := r.accounts[l.account]; acc != nil && acc.refused != "" {
-			reason = acc.refused
-		}
+	case l.creates != nil:
+		r.createAnswered(l.creates, a)
+	case !success:
+		refusals := l.row.Refusals
 		if kept(a.Status) {
-			l.refusals++
+			refusals++
 		}
-		r.rejects.Add(l.row, l.number, reason, l.refusals)
+		r.counts.Rejected++
+		r.Rejects.Add(l.row.Fields, l.row.Line, a.Reason, refusals)
+		return
+	case !a.Replayed || ownReplay && a.Resent:
+		r.counts.Posted++
+	default:
+		r.counts.AlreadyThere++
+		if ownReplay {
+			r.counts.RepeatedIDs++
+		}
+	}
+	if l.row != nil && l.row.Refusals > 0 {
+		r.Retried.add(l.row.id)
 	}
 }
 
-// createAnswered settles an account. That it exists already, or was created under the same id with other values, is as good
-// as creating it: then its rows say whether it takes them.
-func (r *Run) createAnswered(l Line, a Answer, success bool) {
-	acc := r.accounts[l.account]
-	acc.settled = true
+// createAnswered settles an account. That it is there already, or was created under the same id with other values, is as good as
+// creating it, if its currency is the same.
+func (r *Run) createAnswered(acc *account, a Answer) {
 	switch {
-	case success:
-		r.created = true
-		if !a.Replayed {
-			r.counts.Created++
-		}
-	case a.Code != "account_exists" && a.Code != "idempotency_key_mismatch":
-		acc.refused = fmt.Sprintf("its account could not be created: %s", a.Reason)
-	}
-	select {
-	case r.settled <- struct{}{}:
+	case a.Status < 300 && !a.Replayed:
+		r.counts.Created++
+	case a.Status < 300:
+	case a.Code == "account_exists" || a.Code == "idempotency_key_mismatch":
+		acc.there = true
 	default:
+		acc.refused = "its account could not be created: " + a.Reason
 	}
+	close(acc.settled)
 }
 
 // kept reports whether the server keeps a refusal of this status under the command's id, so that only a new id is decided
@@ -267,27 +224,27 @@ func kept(status int) bool { return status == 404 || status == 409 || status == 
 
 // reject writes a row that is not sent.
 func (r *Run) reject(fields []string, line int, reason string, refusals int) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.finished {
-		return
-	}
-	r.counts.Rows++
-	r.counts.Rejected++
-	r.rejects.Add(fields, line, reason, refusals)
+	r.count(func(c *Counts) {
+		c.Rejected++
+		r.Rejects.Add(fields, line, reason, refusals)
+	})
 }
 
+// count counts one row.
 func (r *Run) count(change func(*Counts)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	change(&r.counts)
+	if !r.finished {
+		r.counts.Rows++
+		change(&r.counts)
+	}
 }
 
-// Finish writes what is buffered and gives the first error of writing. Rows that Next still reads afterwards, after a run that
+// Finish writes what is buffered and gives the first error of writing. Rows that are still read afterwards, after a run that
 // failed, are not counted.
 func (r *Run) Finish() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.finished = true
-	return errors.Join(r.rejects.Flush(), r.retried.Err())
+	return errors.Join(r.Rejects.Flush(), r.Retried.Err())
 }
