@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 )
 
@@ -208,11 +209,10 @@ func TestAnEventKeepsWhereItCameFrom(t *testing.T) {
 }
 
 // endless gives spaces for ever and counts them.
-type endless struct{ read int64 }
+type endless struct{ read atomic.Int64 }
 
 func (e *endless) Read(b []byte) (int, error) {
-	e.read += int64(len(b))
-	if e.read > 1<<30 {
+	if e.read.Add(int64(len(b))) > 1<<30 {
 		return 0, io.EOF
 	}
 	for i := range b {
@@ -239,8 +239,8 @@ func TestAGibibyteIsRefusedWithoutBeingRead(t *testing.T) {
 		}
 	}
 	runtime.ReadMemStats(&after)
-	if body.read > 64<<20 || after.TotalAlloc-before.TotalAlloc > 16<<20 {
-		t.Errorf("%d bytes were read and %d allocated", body.read, after.TotalAlloc-before.TotalAlloc)
+	if body.read.Load() > 64<<20 || after.TotalAlloc-before.TotalAlloc > 16<<20 {
+		t.Errorf("%d bytes were read and %d allocated", body.read.Load(), after.TotalAlloc-before.TotalAlloc)
 	}
 }
 
