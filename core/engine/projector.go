@@ -156,7 +156,10 @@ func (p *projector) follow(ctx context.Context, every int) error {
 	touched := map[es.StreamID]known{}
 	at, pending := p.at, 0
 	for {
-		page := <-pages.c
+		page, reading := <-pages.c
+		if !reading { // the reader saw the context end before a last page was taken
+			return ctx.Err()
+		}
 		if page.err != nil {
 			return page.err
 		}
