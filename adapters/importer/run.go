@@ -61,7 +61,9 @@ type Run struct {
 	mu       sync.Mutex
 	accounts map[string]*account // every account met; the only thing that grows with the file
 	counts   Counts
-	first    uint64 // position of the first event that this run wrote
+	first    uint64     // position of the first event that this run wrote
+	last     *pending   // the row that was sent last
+	waiting  []*pending // rows that others wait for, see pending.after
 	finished bool
 }
 
@@ -85,6 +87,9 @@ type pending struct {
 	amount  int64                     // of a mapped row; zero: to be skipped
 	command func(refusals int) []byte // its envelope
 	problem string                    // why it cannot be used at all
+
+	answered bool       // its line was
+	after    []*pending // rejected while this row waited for its answer: they follow it into the rejects file
 }
 
 // NewRun begins an import.
@@ -136,7 +141,7 @@ func (r *Run) Next(ctx context.Context) (Line, error) {
 func (r *Run) line(ctx context.Context, row *pending) (line Line, ok bool, err error) {
 	acc := row.account
 	if row.problem != "" {
-		r.reject(row.Fields, row.Line, row.problem, row.Refusals)
+		r.reject(row, row.problem)
 		return line, false, nil
 	}
 	if acc.there {
@@ -149,11 +154,11 @@ func (r *Run) line(ctx context.Context, row *pending) (line Line, ok bool, err e
 	case r.Plan != nil && row.amount == 0:
 		r.count(func(c *Counts) { c.Skipped++ })
 	case acc.refused != "":
-		r.reject(row.Fields, row.Line, acc.refused, row.Refusals)
+		r.reject(row, acc.refused)
 	case row.Refusals == 0 && r.Retried.has(row.id):
 		r.count(func(c *Counts) { c.AlreadyThere++ })
 	default:
-		r.count(func(*Counts) {})
+		r.count(func(*Counts) { r.last = row })
 		return Line{ID: retried(row.id, row.Refusals), JSON: row.command(row.Refusals), row: row}, true, nil
 	}
 	return line, false, nil
@@ -178,18 +183,14 @@ func (r *Run) Answered(l Line, a Answer) {
 	if success && !a.Replayed && r.first == 0 {
 		r.first = a.Position
 	}
+	if l.creates != nil {
+		r.createAnswered(l.creates, a)
+		return
+	}
 	ownReplay := a.Replayed && r.first > 0 && a.Position >= r.first
 	switch {
-	case l.creates != nil:
-		r.createAnswered(l.creates, a)
 	case !success:
-		refusals := l.row.Refusals
-		if kept(a.Status) {
-			refusals++
-		}
-		r.counts.Rejected++
-		r.Rejects.Add(l.row.Fields, l.row.Line, a.Reason, refusals)
-		return
+		r.refused(l.row, a)
 	case !a.Replayed || ownReplay && a.Resent:
 		r.counts.Posted++
 	default:
@@ -198,9 +199,30 @@ func (r *Run) Answered(l Line, a Answer) {
 			r.counts.RepeatedIDs++
 		}
 	}
-	if l.row != nil && l.row.Refusals > 0 {
+	if success && l.row.Refusals > 0 {
 		r.Retried.add(l.row.id)
 	}
+	l.row.answered = true
+	if len(l.row.after) > 0 {
+		r.release()
+	}
+}
+
+// release writes the rejected rows that waited for the oldest row that any waited for.
+func (r *Run) release() {
+	for _, row := range r.waiting[0].after {
+		r.Rejects.Add(row.Fields, row.Line, row.problem, row.Refusals)
+	}
+	r.waiting = r.waiting[1:]
+}
+
+func (r *Run) refused(row *pending, a Answer) {
+	refusals := row.Refusals
+	if kept(a.Status) {
+		refusals++
+	}
+	r.counts.Rejected++
+	r.Rejects.Add(row.Fields, row.Line, a.Reason, refusals)
 }
 
 // createAnswered settles an account. That it is there already, or was created under the same id with other values, is as good as
@@ -222,11 +244,19 @@ func (r *Run) createAnswered(acc *account, a Answer) {
 // anew.
 func kept(status int) bool { return status == 404 || status == 409 || status == 422 }
 
-// reject writes a row that is not sent.
-func (r *Run) reject(fields []string, line int, reason string, refusals int) {
+// reject puts a row that is not sent into the rejects file, after the row before it.
+func (r *Run) reject(row *pending, reason string) {
+	row.problem = reason
 	r.count(func(c *Counts) {
 		c.Rejected++
-		r.Rejects.Add(fields, line, reason, refusals)
+		if last := r.last; last != nil && !last.answered && len(last.after) < lookahead {
+			if len(last.after) == 0 {
+				r.waiting = append(r.waiting, last)
+			}
+			last.after = append(last.after, row)
+		} else {
+			r.Rejects.Add(row.Fields, row.Line, reason, row.Refusals)
+		}
 	})
 }
 
@@ -246,5 +276,8 @@ func (r *Run) Finish() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.finished = true
+	for len(r.waiting) > 0 {
+		r.release()
+	}
 	return errors.Join(r.Rejects.Flush(), r.Retried.Err())
 }

@@ -1,0 +1,64 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"runtime"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"daybook/app"
+)
+
+func newServe() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Run Daybook: API, relay, projector and messages in one process",
+		Example: "  daybook serve                                   # embedded store in ./daybook-data, on 127.0.0.1:8080\n" +
+			"  daybook serve --store.driver memory             # nothing is kept\n" +
+			"  daybook serve --config configs/embedded.yaml",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, _, err := app.Load(cmd.Flags(), os.Environ())
+			if err != nil {
+				return err
+			}
+			ctx, stop := stopSignals(cmd.Context())
+			defer stop()
+			a, err := app.New(c, build(), app.NewLogger(c, cmd.ErrOrStderr()))
+			if err != nil {
+				return err
+			}
+			defer runtime.KeepAlive(ballast())
+			fmt.Fprintf(cmd.OutOrStdout(), "Daybook listens on %s (docs at %s/docs)\n", a.URL(), a.URL())
+			return a.Run(ctx)
+		},
+	}
+	app.Flags(cmd.Flags())
+	return cmd
+}
+
+// ballast is memory that is never touched and so never resident. It makes a small heap count as a larger one, so that the
+// garbage of busy requests is collected a few times a second and not dozens of times; beside a large heap it does not matter.
+func ballast() []byte { return make([]byte, 64<<20) }
+
+// stopSignals gives a context that ends at the first SIGINT or SIGTERM; the second one ends the process at once.
+func stopSignals(parent context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(parent)
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-signals
+		cancel(errors.New("stopped by a signal"))
+		<-signals
+		os.Exit(1)
+	}()
+	return ctx, func() {
+		signal.Stop(signals)
+		cancel(nil)
+	}
+}
