@@ -307,7 +307,7 @@ func TestAPanicIsAnsweredAndTheProcessLives(t *testing.T) {
 }
 
 func BenchmarkCommand(b *testing.B) {
-	w := newWorld(b)
+	w := newWorld(b, func(o *options) { o.noViews = true })
 	w.create("a", "")
 	b.ReportAllocs()
 	b.RunParallel(func(pb *testing.PB) {

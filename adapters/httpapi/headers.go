@@ -3,6 +3,7 @@ package httpapi
 import (
 	"mime"
 	"net/http"
+	"slices"
 	"strings"
 
 	"daybook/adapters/wire"
@@ -19,28 +20,20 @@ func metadata(w http.ResponseWriter, r *http.Request) es.Metadata {
 
 // mediaType checks that the body is of one of the types, in UTF-8 and not compressed.
 func mediaType(h http.Header, types ...string) error {
-	refusal := errMediaType.Say("The body must be sent with Content-Type: %s.", types[0])
-	given := h["Content-Type"]
-	if len(given) != 1 {
-		return refusal
-	}
 	if encoding := h.Get("Content-Encoding"); encoding != "" && encoding != "identity" {
 		return errMediaType.Say("The body must not be compressed.")
 	}
-	if given[0] == types[0] {
+	given := h["Content-Type"]
+	if len(given) == 1 && (given[0] == types[0] || isMedia(given[0], types)) {
 		return nil
 	}
-	media, params, err := mime.ParseMediaType(given[0])
+	return errMediaType.Say("The body must be sent with Content-Type: %s.", types[0])
+}
+
+func isMedia(given string, types []string) bool {
+	media, params, err := mime.ParseMediaType(given)
 	charset, hasCharset := params["charset"]
-	if err != nil || hasCharset && !strings.EqualFold(charset, "utf-8") {
-		return refusal
-	}
-	for _, t := range types {
-		if media == t {
-			return nil
-		}
-	}
-	return refusal
+	return err == nil && slices.Contains(types, media) && (!hasCharset || strings.EqualFold(charset, "utf-8"))
 }
 
 // idempotencyKey reads Idempotency-Key: bare, or as a string of structured fields (RFC 9651). "" when there is none.
@@ -49,20 +42,13 @@ func idempotencyKey(h http.Header) (string, error) {
 	if len(given) == 0 {
 		return "", nil
 	}
-	refusal := errInvalidHeader.Say("Idempotency-Key must be there once, with 1 to 255 visible ASCII characters, bare or in quotes.").
-		At("Idempotency-Key", "must be 1 to 255 visible ASCII characters, bare or in quotes")
-	key := given[0]
-	if len(given) > 1 {
-		return "", refusal
+	key, ok := given[0], len(given) == 1
+	if strings.HasPrefix(key, `"`) && ok {
+		key, ok = unquote(key)
 	}
-	if strings.HasPrefix(key, `"`) {
-		var ok bool
-		if key, ok = unquote(key); !ok {
-			return "", refusal
-		}
-	}
-	if wire.CheckKey(key) != "" {
-		return "", refusal
+	if !ok || wire.CheckKey(key) != "" {
+		return "", errInvalidHeader.Say("Idempotency-Key must be there once, with 1 to 255 visible ASCII characters, bare or in quotes.").
+			At("Idempotency-Key", "must be 1 to 255 visible ASCII characters, bare or in quotes")
 	}
 	return key, nil
 }

@@ -26,7 +26,6 @@ func (s *server) statementRoute(m *es.Module) route {
 			queryParam("from", timeSchema(), "The start of the period in effective time, included; open when missing."),
 			queryParam("to", timeSchema(), "The end of the period in effective time, not included; open when missing."),
 			queryParam("at", timeSchema(), "As known then: only what was recorded by then, included; now when missing."),
-			headerParam("Accept", "application/json or text/csv."),
 		},
 	}
 }
