@@ -169,7 +169,7 @@ func manyLines(dst io.Writer, n int) error {
 	return out.Flush()
 }
 
-// lots is a million lines, or few when the tests must be quick.
+// lots is more lines than any buffer on the way holds, or few when the tests must be quick.
 func lots() int {
 	if testing.Short() || raceEnabled {
 		return 20_000
@@ -238,6 +238,25 @@ func TestAClientThatNeverReadsIsCutAndItsCommittedLinesStand(t *testing.T) {
 	}
 	if a := w.get("/v1/accounts/a", w.fresh()); strings.Contains(a.body, `"balance":0,`) || a.status != 200 {
 		t.Errorf("got %d %s", a.status, a.body)
+	}
+}
+
+func TestAClientMaySendAllAndReadAtTheEnd(t *testing.T) {
+	w := newWorld(t)
+	w.create("a", "")
+	c := w.dial()
+	var lines strings.Builder
+	if err := manyLines(&lines, 1000); err != nil {
+		t.Fatal(err)
+	}
+	_, _ = fmt.Fprintf(c, "%s%x\r\n%s\r\n0\r\n\r\n", bulkHead, lines.Len(), lines.String())
+	resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answers, err := io.ReadAll(resp.Body)
+	if err != nil || strings.Count(string(answers), "\n") != 1000 {
+		t.Errorf("got %d lines, %v", strings.Count(string(answers), "\n"), err)
 	}
 }
 

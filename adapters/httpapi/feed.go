@@ -37,7 +37,7 @@ func (s *server) feed(w http.ResponseWriter, r *http.Request, q *values) error {
 		return nil
 	}
 	f := &liveFeed{s: s, w: w, control: http.NewResponseController(w), eventType: eventType}
-	_ = f.control.SetReadDeadline(time.Time{}) // nothing more is read, and the server's own deadline would end the feed
+	_ = f.control.SetReadDeadline(time.Time{})                     // nothing more is read, and the server's own deadline would end the feed
 	defer func() { _ = f.control.SetWriteDeadline(time.Time{}) }() // it belongs to this feed, not to the connection
 	f.run(r.Context(), after)
 	return nil
