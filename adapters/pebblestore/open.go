@@ -30,13 +30,17 @@ func Open(options Options) (*Store, error) {
 	if options.pebbleFormat == 0 {
 		options.pebbleFormat = pebbleFormat
 	}
-	s := &Store{options: options, stop: newFailstop(options.OnFailure), turn: make(chan struct{}, 1), versions: map[es.StreamID]es.Version{}}
+	s := &Store{options: options, stop: newFailstop(options.OnFailure), turn: make(chan struct{}, 1), trouble: make(chan struct{}, 1), versions: map[es.StreamID]es.Version{}}
 	s.fs = haltingFS{options.fs, s.stop}
 	s.life, s.end = context.WithCancel(context.Background())
 	if err := s.claim(); err != nil {
 		return nil, err
 	}
-	if err := s.openPebble(); err != nil {
+	err := s.checkLog()
+	if err == nil {
+		err = s.openPebble()
+	}
+	if err != nil {
 		if s.stop.failure() == nil { // else a halted goroutine still has its hands in the directory
 			err = errors.Join(err, s.lock.Close())
 		}
@@ -46,6 +50,11 @@ func Open(options Options) (*Store, error) {
 		return nil, errors.Join(err, s.Close())
 	}
 	s.stop.armed.Store(true)
+	if s.fresh { // Pebble's very first log is of an older kind that tells less about damage: begin the next one
+		if err := s.stop.guard(s.db.Flush); err != nil {
+			return nil, s.failed(err)
+		}
+	}
 	return s, nil
 }
 
@@ -136,6 +145,7 @@ func (s *Store) mark() error {
 	if _, err := s.fs.Stat(name); err == nil {
 		return nil
 	}
+	s.fresh = true
 	f, err := s.fs.Create(name+".new", vfs.WriteCategoryUnspecified)
 	if err != nil {
 		return err
@@ -201,6 +211,10 @@ func (s *Store) pebbleOptions() *pebble.Options {
 // here, which ends when the store is closed, is what keeps it from turning a processor into heat.
 func (s *Store) backgroundError(err error) {
 	s.options.Logf("The store in %s could not write a table and will try again: %v", s.options.Dir, err)
+	select {
+	case s.trouble <- struct{}{}:
+	default:
+	}
 	pause := time.NewTimer(s.options.retryAfter)
 	defer pause.Stop()
 	select {

@@ -73,6 +73,10 @@ type Store struct {
 	end     context.CancelFunc
 	writing atomic.Pointer[flight] // the commit on its way, or the one that failed
 
+	fresh   bool          // the directory was made by this Open
+	wrote   atomic.Bool   // something has been committed since the store was opened
+	trouble chan struct{} // holds a token once tables could not be written
+
 	use    sync.RWMutex // read-held by every call that touches db, so that none does after Close
 	closed bool         // guarded by use
 
@@ -140,7 +144,10 @@ func (s *Store) Close() error {
 	if s.stop.failure() != nil {
 		return nil
 	}
-	err := s.stop.guard(s.db.Close)
+	err := s.stop.guard(func() error {
+		s.flush()
+		return s.db.Close()
+	})
 	if err == nil {
 		err = s.lock.Close()
 	}
@@ -148,6 +155,20 @@ func (s *Store) Close() error {
 		return ports.ErrStoreUnavailable.Say("The store in %s could not be closed in order; what was committed is safe.", s.options.Dir).Because(err)
 	}
 	return nil
+}
+
+// flush moves what only the log has into tables, whose checksums cover every byte. Where tables cannot be written now, the
+// log will do.
+func (s *Store) flush() {
+	if !s.wrote.Load() {
+		return
+	}
+	if flushed, err := s.db.AsyncFlush(); err == nil {
+		select {
+		case <-flushed:
+		case <-s.trouble:
+		}
+	}
 }
 
 // unreadable is the fault for an error of a read; what says which part could not be read.

@@ -203,6 +203,7 @@ func (s *Store) apply(write *pebble.Batch, outcomes []ports.Outcome) error {
 	}
 	f := newFlight(outcomes)
 	s.writing.Store(f)
+	s.wrote.Store(true)
 	durability := pebble.Sync
 	if s.options.NoSync {
 		durability = pebble.NoSync
