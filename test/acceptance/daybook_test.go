@@ -31,7 +31,8 @@ type daybook struct {
 	stop func()
 }
 
-// start runs Daybook in memory unless change says otherwise, with extra modules, and stops it when the test ends.
+// start runs Daybook in memory unless change says otherwise, with extra modules, until its views are open, and stops it when
+// the test ends.
 func start(t *testing.T, change func(*app.Config), extra ...es.Module) *daybook {
 	t.Helper()
 	c := app.Default()
@@ -61,6 +62,7 @@ func start(t *testing.T, change func(*app.Config), extra ...es.Module) *daybook 
 		http.DefaultClient.CloseIdleConnections()
 	}
 	t.Cleanup(d.stop)
+	d.eventually("/v1/accounts", 200) // the views are open
 	return d
 }
 

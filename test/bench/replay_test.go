@@ -1,3 +1,5 @@
+// Package bench measures Daybook against what it is made of: each benchmark stands beside its reference. It holds benchmarks
+// and, in reference, a program to measure against; docs/benchmarks.md has the figures.
 package bench
 
 import (
