@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -9,6 +10,9 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+
+	"daybook/adapters/memstore"
+	"daybook/core/ports"
 )
 
 func TestACommandIsAnsweredWithWhatItDid(t *testing.T) {
@@ -174,6 +178,50 @@ func TestOneKeyAHundredTimesAtOnceHasOneEffect(t *testing.T) {
 	}
 	if a := w.get("/v1/accounts/a", w.fresh()); !strings.Contains(a.body, `"balance":7,`) {
 		t.Errorf("got %s", a.body)
+	}
+}
+
+// doubtful is a store whose commits are written, and then the connection is lost.
+type doubtful struct {
+	ports.Store
+	lost atomic.Bool
+}
+
+type doubtfulUnit struct {
+	ports.Unit
+	s *doubtful
+}
+
+func (s *doubtful) Begin(ctx context.Context, needs ports.Needs) (ports.Unit, error) {
+	unit, err := s.Store.Begin(ctx, needs)
+	return doubtfulUnit{unit, s}, err
+}
+
+func (u doubtfulUnit) Commit(ctx context.Context, b ports.Batch) error {
+	if err := u.Unit.Commit(ctx, b); err != nil || !u.s.lost.Load() {
+		return err
+	}
+	return ports.ErrOutcomeUnknown.Because(errors.New("connection reset by 10.0.0.7"))
+}
+
+func TestAnUnknownOutcomeIsSettledByTheSameKey(t *testing.T) {
+	store := &doubtful{Store: memstore.New()}
+	w := newWorld(t, func(o *options) { o.store = store })
+	w.create("a", "")
+	store.lost.Store(true)
+	a := w.post("/v1/accounts/a/deposit", `{"amount":5}`, "Idempotency-Key: k")
+	if p := a.json(t); a.status != 503 || p["outcome"] != "unknown" || !strings.Contains(p["detail"].(string), "same idempotency key") || a.header.Get("Retry-After") == "" || strings.Contains(a.body, "10.0.0.7") {
+		t.Errorf("got %d %s", a.status, a.body)
+	}
+	if a := w.post("/v1/accounts/a/deposit", `{"amount":5}`); !strings.Contains(a.body, "no idempotency key") {
+		t.Errorf("got %d %s", a.status, a.body)
+	}
+	store.lost.Store(false)
+	if a := w.post("/v1/accounts/a/deposit", `{"amount":5}`, "Idempotency-Key: k"); a.status != 200 || a.header.Get("Idempotency-Replayed") != "true" {
+		t.Errorf("got %d %s", a.status, a.body)
+	}
+	if !strings.Contains(w.log.String(), "10.0.0.7") {
+		t.Errorf("the log has %s", w.log.String())
 	}
 }
 
