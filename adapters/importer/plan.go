@@ -155,8 +155,9 @@ func (p *Plan) Entry(fields []string) (Entry, error) {
 	if problem := spec.CheckString(e.Account); problem != "" {
 		return e, wrong(m.Account, e.Account, problem)
 	}
-	sign, known := int64(1), true
+	sign := int64(1)
 	if p.direction >= 0 {
+		var known bool
 		if sign, known = p.words[fields[p.direction]]; !known {
 			return e, wrong(m.Direction.Column, fields[p.direction], "is none of the mapping's words for deposit, withdraw and skip")
 		}

@@ -92,13 +92,13 @@ func (b *bench) run(cmd *cobra.Command) error {
 		column{"per second", "perSecond", 10}, column{"p50 ms", "p50Millis", 8}, column{"p99 ms", "p99Millis", 8},
 		column{"p99.9 ms", "p999Millis", 8}, column{"max ms", "maxMillis", 8}, column{"errors", "errors", 6})
 	for _, n := range b.connections {
-		fmt.Fprintf(cmd.ErrOrStderr(), "%s over %d connections for %v ...\n", b.mode, n, b.duration)
+		say(cmd.ErrOrStderr(), "%s over %d connections for %v ...\n", b.mode, n, b.duration)
 		s, err := b.step(ctx, n)
 		if err != nil {
 			return err
 		}
 		if s.FirstError != "" {
-			fmt.Fprintf(cmd.ErrOrStderr(), "%d errors; the first: %s\n", s.Errors, harmless(s.FirstError))
+			say(cmd.ErrOrStderr(), "%d errors; the first: %s\n", s.Errors, harmless(s.FirstError))
 		}
 		body, err := json.Marshal(s)
 		if err == nil {

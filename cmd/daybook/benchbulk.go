@@ -6,7 +6,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net/http"
 	"strconv"
 	"time"
@@ -57,7 +56,7 @@ func (w *worker) writeBlocks(ctx context.Context, out io.Writer, sent chan<- tim
 			block = append(block, `","account":"`...)
 			block = append(block, w.prefix...)
 			block = append(block, '-')
-			setDigits(digits, int64(rand.IntN(w.targets())))
+			setDigits(digits, int64(w.target()))
 			block = append(block, digits...)
 			block = append(block, "\",\"command\":\"deposit\",\"data\":{\"amount\":1}}\n"...)
 		}

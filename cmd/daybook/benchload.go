@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"math"
+	"math/rand/v2"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -83,6 +84,11 @@ func (w *worker) answered(begun, ended time.Time, n int64) {
 	w.done += n
 	w.ended = ended
 	_ = w.times.RecordValue(min(max(ended.Sub(begun).Microseconds(), 1), longest)) // within the histogram's range
+}
+
+// target is the number of the account that is written to next.
+func (w *worker) target() int {
+	return rand.IntN(w.targets())
 }
 
 // failed counts an error; the first of all is kept to be shown.

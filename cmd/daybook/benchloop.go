@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net"
 	"strconv"
 	"time"
@@ -98,7 +97,7 @@ func (w *worker) drive(ctx context.Context, conn net.Conn, prepared *request, n 
 		if begun.After(w.to) {
 			return nil
 		}
-		if _, err := conn.Write(prepared.next(rand.IntN(w.targets()), *n)); err != nil {
+		if _, err := conn.Write(prepared.next(w.target(), *n)); err != nil {
 			return err
 		}
 		status, body, err := readAnswer(in)

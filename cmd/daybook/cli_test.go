@@ -171,7 +171,7 @@ func TestImportProblems(t *testing.T) {
 	c.file("euro.yaml", strings.Replace(bankYAML, "CZK", "EUR", 1))
 	c.file("nowhere.yaml", strings.Replace(bankYAML, "CZK", "QQQ", 1))
 	c.file("empty.yaml", "")
-	c.file("typo.yaml", strings.Replace(bankYAML, "amount: amount", "ammount: amount", 1))
+	c.file("typo.yaml", strings.Replace(bankYAML, "amount: amount", "amuont: amount", 1))
 	row := "a,1,2020-01-01,100.00,x\n"
 	var many strings.Builder
 	for i := range 3000 {
@@ -206,7 +206,7 @@ func TestImportProblems(t *testing.T) {
 		{"no such file", "import no.csv --mapping bank.yaml", exitFailure, "open no.csv: no such file", ""},
 		{"no such mapping", "import good.csv --mapping no.yaml", exitFailure, "open no.yaml: no such file", ""},
 		{"empty mapping", "import good.csv --mapping empty.yaml", exitUsage, "mapping empty.yaml: the mapping is empty", ""},
-		{"a typo in the mapping", "import good.csv --mapping typo.yaml", exitUsage, "mapping typo.yaml: line 5: there is no key ammount", ""},
+		{"a typo in the mapping", "import good.csv --mapping typo.yaml", exitUsage, "mapping typo.yaml: line 5: there is no key amuont", ""},
 		{"CSV without a mapping", "import good.csv", exitUsage, "CSV is imported with a mapping (--mapping)", ""},
 		{"envelopes with a mapping", "import lines.ndjson --mapping bank.yaml", exitFailure, "lines of JSON, not CSV", ""},
 		{"an empty file", "import empty.csv --mapping bank.yaml", exitFailure, "the file is empty", ""},

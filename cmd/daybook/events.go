@@ -97,7 +97,7 @@ func (t *tail) live(cmd *cobra.Command, client *apiclient.Client, l *list, query
 		}
 		return l.flush()
 	}, func(err error, again time.Duration) {
-		fmt.Fprintf(cmd.ErrOrStderr(), "%v; trying again in %v\n", err, again)
+		say(cmd.ErrOrStderr(), "%v; trying again in %v\n", err, again)
 	})
 	if errors.Is(err, context.Canceled) {
 		return l.end()

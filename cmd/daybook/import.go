@@ -92,7 +92,7 @@ func (i *importing) send(cmd *cobra.Command, client *apiclient.Client, run *impo
 		},
 		Took: func(line importer.Line, a apiclient.Answer) { run.Answered(line, answerOf(a)) },
 		Broken: func(err error, again time.Duration) {
-			fmt.Fprintf(cmd.ErrOrStderr(), "%v; trying again in %v\n", err, again)
+			say(cmd.ErrOrStderr(), "%v; trying again in %v\n", err, again)
 		},
 	}
 	return exchange.Run(context.WithoutCancel(cmd.Context()))
@@ -132,7 +132,7 @@ func (i *importing) summary(cmd *cobra.Command, name string, c importer.Counts, 
 // verdict says in words what a person should do next, and is the error that the command ends with.
 func (i *importing) verdict(cmd *cobra.Command, files *importFiles, c importer.Counts, sending error) error {
 	if c.RepeatedIDs > 0 {
-		fmt.Fprintf(cmd.ErrOrStderr(), "%d rows carry an id that was used before in this very run, and were not posted again: an earlier row has it, or another import of the file runs at the same time. If they are rows of their own, name more columns as id.\n", c.RepeatedIDs)
+		say(cmd.ErrOrStderr(), "%d rows carry an id that was used before in this very run, and were not posted again: an earlier row has it, or another import of the file runs at the same time. If they are rows of their own, name more columns as id.\n", c.RepeatedIDs)
 	}
 	var rejected error
 	if c.Rejected > 0 {
@@ -142,7 +142,7 @@ func (i *importing) verdict(cmd *cobra.Command, files *importFiles, c importer.C
 		return rejected
 	}
 	if rejected != nil {
-		fmt.Fprintf(cmd.ErrOrStderr(), "daybook: %v\n", rejected)
+		say(cmd.ErrOrStderr(), "daybook: %v\n", rejected)
 	}
 	return fmt.Errorf("%w. Run the same command again to go on; nothing is posted twice", sending)
 }

@@ -4,7 +4,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"os"
 	_ "time/tzdata" // import mappings name time zones, also where the system knows none
@@ -33,9 +32,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		err = usageError{err}
 	}
 	code := exitCode(err)
-	fmt.Fprintf(stderr, "daybook: %v\n", err)
+	say(stderr, "daybook: %v\n", err)
 	if code == exitUsage {
-		fmt.Fprintf(stderr, "See: %s -h\n", cmd.CommandPath())
+		say(stderr, "See: %s -h\n", cmd.CommandPath())
 	}
 	return code
 }

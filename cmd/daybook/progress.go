@@ -101,7 +101,7 @@ func (m *meter) lines(out io.Writer, what, unit string, read func() (int64, int6
 		select {
 		case <-tick.C:
 			done, total, units := read()
-			fmt.Fprintln(out, progressLine(what, unit, progress{done, total, units, begun}))
+			say(out, "%s\n", progressLine(what, unit, progress{done, total, units, begun}))
 		case <-m.quit:
 			return
 		}

@@ -36,7 +36,7 @@ Ctrl-C ends the waiting, not the rebuild.`,
 			if f.name != "table" {
 				return printObject(cmd.OutOrStdout(), &f, op.raw)
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "The views are built again from %d events.\n", op.Head)
+			say(cmd.OutOrStdout(), "The views are built again from %d events.\n", op.Head)
 			return nil
 		},
 	}
