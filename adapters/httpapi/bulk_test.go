@@ -174,7 +174,7 @@ func lots() int {
 	if testing.Short() || raceEnabled {
 		return 20_000
 	}
-	return 200_000
+	return 100_000
 }
 
 func TestManyLinesWithBadOnesAmongThem(t *testing.T) {
