@@ -49,6 +49,15 @@ func TestPrecedence(t *testing.T) {
 	}
 }
 
+func TestTheDefaultsAreRight(t *testing.T) {
+	if _, _, err := load(t, "", nil, nil); err != nil {
+		t.Fatal(err)
+	}
+	if c := Default(); c.Store.Driver != "pebble" || c.HTTP.Addr != "127.0.0.1:8080" {
+		t.Fatalf("got %+v", c)
+	}
+}
+
 func TestUnits(t *testing.T) {
 	c, _, err := load(t, "units:\n  - {code: KWH, digits: 3}\n  - {code: POINTS, digits: 0}\n", nil, nil)
 	if err != nil || len(c.Units) != 2 || c.Units[0] != (Unit{"KWH", 3}) {

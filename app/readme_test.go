@@ -29,7 +29,7 @@ func TestTheReadmeListsTheSettings(t *testing.T) {
 	if !*update {
 		t.Fatalf("the README's table of settings is not that of the code; go test ./app -update rewrites it. It should be\n%s", want)
 	}
-	if err := os.WriteFile(path, []byte(before+mark+want+"\n\n"+after), 0o644); err != nil { //nolint:gosec // a README is for everyone to read
+	if err := os.WriteFile(path, []byte(before+mark+want+"\n\n"+after), 0o644); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -105,7 +105,7 @@ func serveInBackground(t *testing.T, env []string, addr string) {
 	go func() { ended <- cmd.Wait() }()
 	t.Cleanup(func() {
 		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM)
-		<-ended
+		_ = <-ended // it was told to stop: that is its error
 		http.DefaultClient.CloseIdleConnections()
 	})
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)

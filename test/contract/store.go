@@ -84,15 +84,6 @@ func sameEvents(t *testing.T, what string, got, want []es.Recorded) {
 	}
 }
 
-// positions gives the positions of events.
-func positions(events []es.Recorded) []es.Position {
-	out := make([]es.Position, len(events))
-	for i := range events {
-		out[i] = events[i].Position
-	}
-	return out
-}
-
 func begin(t *testing.T, s ports.Store, needs ports.Needs) ports.Unit {
 	t.Helper()
 	u, err := s.Begin(t.Context(), needs)
