@@ -183,15 +183,19 @@ func (r *Run) Answered(l Line, a Answer) {
 	if success && !a.Replayed && r.first == 0 {
 		r.first = a.Position
 	}
+	ownReplay := a.Replayed && r.first > 0 && a.Position >= r.first
+	wrote := success && (!a.Replayed || ownReplay && a.Resent)
 	if l.creates != nil {
-		r.createAnswered(l.creates, a)
+		if wrote {
+			r.counts.Created++
+		}
+		l.creates.settle(a)
 		return
 	}
-	ownReplay := a.Replayed && r.first > 0 && a.Position >= r.first
 	switch {
 	case !success:
 		r.refused(l.row, a)
-	case !a.Replayed || ownReplay && a.Resent:
+	case wrote:
 		r.counts.Posted++
 	default:
 		r.counts.AlreadyThere++
@@ -225,12 +229,10 @@ func (r *Run) refused(row *pending, a Answer) {
 	r.Rejects.Add(row.Fields, row.Line, a.Reason, refusals)
 }
 
-// createAnswered settles an account. That it is there already, or was created under the same id with other values, is as good as
-// creating it, if its currency is the same.
-func (r *Run) createAnswered(acc *account, a Answer) {
+// settle takes the answer to the account's create. That it is there already, or was created under the same id with other
+// values, is as good as creating it, if its currency is the same.
+func (acc *account) settle(a Answer) {
 	switch {
-	case a.Status < 300 && !a.Replayed:
-		r.counts.Created++
 	case a.Status < 300:
 	case a.Code == "account_exists" || a.Code == "idempotency_key_mismatch":
 		acc.there = true

@@ -1,11 +1,13 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"compress/gzip"
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"os"
@@ -295,6 +297,36 @@ func TestLooking(t *testing.T) {
 		}
 		if _, stdout, stderr := c.do("account get nobody"); stdout != "" || stderr == "" {
 			t.Fatal(stdout, stderr)
+		}
+	})
+}
+
+func TestFollow(t *testing.T) {
+	c := newCLI(t)
+	c.file("first.ndjson", `{"id":"1","account":"a","command":"create","data":{"owner":"Ada","currency":"EUR"}}`)
+	c.file("second.ndjson", `{"id":"2","account":"a","command":"deposit","data":{"amount":500}}`)
+	c.want(exitOK, "import first.ndjson")
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	events, out := io.Pipe()
+	ended := make(chan int, 1)
+	go func() {
+		ended <- run(ctx, strings.Fields("events tail --follow -o ndjson"), nil, out, io.Discard)
+	}()
+	lines := bufio.NewScanner(events)
+	next := func(want string) {
+		t.Helper()
+		if !lines.Scan() || !strings.Contains(lines.Text(), want) {
+			t.Fatalf("%q does not say %q", lines.Text(), want)
+		}
+	}
+	t.Run("what was there comes first, what is written comes as it is written, and an interrupt is a good end", func(t *testing.T) {
+		next("AccountCreated")
+		c.want(exitOK, "import second.ndjson")
+		next("MoneyDeposited")
+		cancel()
+		if code := <-ended; code != exitOK {
+			t.Fatal(code)
 		}
 	})
 }

@@ -290,7 +290,7 @@ func cells(row []string) table.Row {
 func numeric(rows [][]string, column int) bool {
 	for _, row := range rows {
 		if column < len(row) && row[column] != "" {
-			if _, err := strconv.ParseInt(row[column], 10, 64); err != nil {
+			if _, err := strconv.ParseFloat(row[column], 64); err != nil {
 				return false
 			}
 		}
