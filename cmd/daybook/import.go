@@ -67,6 +67,9 @@ func (i *importing) run(cmd *cobra.Command, name string) error {
 	if err := files.end(run.Finish(), sending, i.retry); err != nil {
 		return err
 	}
+	if sending != nil && run.Counts().Rows == 0 {
+		return sending // it did not even begin
+	}
 	if err := i.summary(cmd, name, run.Counts(), time.Since(begun)); err != nil {
 		return err
 	}

@@ -29,7 +29,9 @@ func startMeter(out io.Writer, what, unit string, read func() (done, total, unit
 	m := &meter{quit: make(chan struct{})}
 	show := m.lines
 	if f, ok := out.(*os.File); ok && cwriter.IsTerminal(int(f.Fd())) {
-		show = m.bar
+		if width, height, err := cwriter.GetSize(int(f.Fd())); err == nil && width > 0 && height > 0 {
+			show = m.bar
+		}
 	}
 	m.done.Go(func() { show(out, what, unit, read) })
 	return m
