@@ -190,7 +190,7 @@ func (s *Store) pebbleOptions() *pebble.Options {
 		CacheSize:                   cacheSize,
 		MemTableSize:                s.memTableSize(),
 		MemTableStopWritesThreshold: 4,
-		L0CompactionThreshold:       4,
+		L0CompactionThreshold:       8,
 		L0StopWritesThreshold:       24,
 		CompactionConcurrencyRange:  func() (lower, upper int) { return 1, 2 },
 		EventListener: &pebble.EventListener{
@@ -201,6 +201,7 @@ func (s *Store) pebbleOptions() *pebble.Options {
 	}
 	for i := range o.Levels {
 		o.Levels[i].FilterPolicy = newOutcomeFilter()
+		o.Levels[i].BlockSize = 16 << 10                    // for those who read the feed from end to end
 		o.TargetFileSizes[i] = min(int64(2<<20)<<i, 16<<20) // a filter is read whole, so tables stay small
 	}
 	o.Experimental.ReadSamplingMultiplier = -1 // nothing is overwritten, so reads have no compaction to ask for
