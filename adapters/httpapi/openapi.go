@@ -33,6 +33,7 @@ func (s *server) describe() *huma.OpenAPI {
 				"Bodies are read strictly: unknown, duplicate and missing members are refused with a JSON pointer.",
 		},
 		Components: &huma.Components{Schemas: registry},
+		Tags:       s.tags(),
 	}
 	for i := range s.routes {
 		rt := &s.routes[i]
@@ -42,6 +43,18 @@ func (s *server) describe() *huma.OpenAPI {
 		api.AddOperation(&op)
 	}
 	return api
+}
+
+// tags gives the groups of routes in the order in which a reader wants them.
+func (s *server) tags() []*huma.Tag {
+	var tags []*huma.Tag
+	for _, m := range s.Engine.Registry.Modules {
+		tags = append(tags, &huma.Tag{Name: m.Name})
+	}
+	for _, name := range []string{"bulk", "events", "operations", "documentation"} {
+		tags = append(tags, &huma.Tag{Name: name})
+	}
+	return tags
 }
 
 // commonFaults adds what can come from every route.

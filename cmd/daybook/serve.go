@@ -2,11 +2,11 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/signal"
 	"runtime"
+	"sync"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -46,19 +46,28 @@ func newServe() *cobra.Command {
 // garbage of busy requests is collected a few times a second and not dozens of times; beside a large heap it does not matter.
 func ballast() []byte { return make([]byte, 64<<20) }
 
-// stopSignals gives a context that ends at the first SIGINT or SIGTERM; the second one ends the process at once.
+// stopSignals gives a context that ends at the first SIGINT or SIGTERM; the second one ends the process at once. The function
+// it gives back ends the listening.
 func stopSignals(parent context.Context) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancelCause(parent)
-	signals := make(chan os.Signal, 2)
+	ctx, cancel := context.WithCancel(parent)
+	signals, done := make(chan os.Signal, 2), make(chan struct{})
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	go func() {
-		<-signals
-		cancel(errors.New("stopped by a signal"))
-		<-signals
-		os.Exit(1)
+		for range 2 {
+			select {
+			case <-signals:
+				if ctx.Err() != nil {
+					os.Exit(exitFailure)
+				}
+				cancel()
+			case <-done:
+				return
+			}
+		}
 	}()
-	return ctx, func() {
+	return ctx, sync.OnceFunc(func() {
 		signal.Stop(signals)
-		cancel(nil)
-	}
+		close(done)
+		cancel()
+	})
 }
