@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/go-viper/mapstructure/v2"
 	"github.com/spf13/pflag"
 	"github.com/spf13/viper"
 )
@@ -155,7 +154,7 @@ func Load(flags *pflag.FlagSet, environ []string) (Config, []Setting, error) {
 	}
 	var c Config
 	if len(problems) == 0 {
-		if err := v.UnmarshalExact(&c, viper.DecodeHook(mapstructure.StringToSliceHookFunc(","))); err != nil {
+		if err := v.UnmarshalExact(&c); err != nil {
 			problems = append(problems, err.Error())
 		} else {
 			problems = append(problems, c.checkUnits()...)

@@ -21,7 +21,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("os/signal.loop"), goleak.IgnoreAnyFunction("daybook/cmd/daybook.stopSignals.func1"))
+	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("os/signal.loop"))
 }
 
 // serving runs Daybook in memory and gives its URL.
