@@ -181,6 +181,9 @@ func (s *Store) addEvents(write *pebble.Batch, head es.Position, events []es.Rec
 			return last, errBatch.Say("Version %d of %s could not be read back; nothing was written.", e.Version, e.Stream).Because(err)
 		}
 		put(write.SetDeferred(9, len(s.buffer)), appendEventKey, e.Position, s.buffer)
+	}
+	for _, i := range sorted(len(events), func(i int) string { return string(events[i].Stream) }) {
+		e := &events[i]
 		row := write.SetDeferred(len(e.Stream)+10, 8)
 		appendVersionKey(row.Key[:0], e.Stream, e.Version)
 		binary.BigEndian.PutUint64(row.Value, uint64(e.Position))
