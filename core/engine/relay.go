@@ -2,7 +2,9 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"strconv"
+	"time"
 
 	"daybook/core/es"
 	"daybook/core/ports"
@@ -33,41 +35,76 @@ func (e *Engine) relay(ctx context.Context) {
 	}
 }
 
+// saveEvery is how long the relay may go on before it saves its checkpoint. Saving more often would take room in the store's
+// log from commands; what a crash makes it publish again is bounded by this.
+const saveEvery = 100 * time.Millisecond
+
 // relayFrom relays from the checkpoint on until something fails.
 func (e *Engine) relayFrom(ctx context.Context, name string) error {
-	at, err := e.Store.Checkpoint(ctx, name)
+	at, err := e.relayStart(ctx, name)
 	if err != nil {
 		return err
 	}
-	if head, err := e.Store.Head(ctx); err != nil {
-		return err
-	} else if at > head { // the store was restored to an earlier state: what follows must go out
-		at = head
-	}
+	saved, savedAt := at, e.Now()
 	for {
-		if err := e.Store.Wait(ctx, at); err != nil {
+		if err := e.awaitEvents(ctx, at, saved != at); err != nil {
 			return err
 		}
-		events, err := e.Store.ReadFeed(ctx, at, relayPage)
-		if err != nil {
-			return err
+		next, failed := e.publish(ctx, at)
+		rests := next == at
+		at = next
+		if now := e.Now(); at != saved && (rests || now.Sub(savedAt) >= saveEvery) {
+			if err := e.Store.SaveCheckpoint(ctx, name, at); err != nil {
+				return errors.Join(failed, err)
+			}
+			saved, savedAt = at, now
 		}
-		if len(events) == 0 {
-			continue
+		if failed != nil {
+			return failed
 		}
-		messages := make([]ports.Message, len(events))
-		for i := range events {
-			messages[i] = eventMessage(&events[i])
-		}
-		if err := e.Bus.Publish(ctx, e.EventsTopic, messages...); err != nil {
-			return err
-		}
-		at = events[len(events)-1].Position
-		if err := e.Store.SaveCheckpoint(ctx, name, at); err != nil {
-			return err
-		}
-		e.Observer.Relayed(at)
 	}
+}
+
+// relayStart is where the relay goes on. A checkpoint ahead of the store means that the store was restored to an earlier
+// state: what follows must go out.
+func (e *Engine) relayStart(ctx context.Context, name string) (es.Position, error) {
+	at, err := e.Store.Checkpoint(ctx, name)
+	if err != nil {
+		return 0, err
+	}
+	head, err := e.Store.Head(ctx)
+	return min(at, head), err
+}
+
+// awaitEvents waits until there are events after the position; when there is something to save, not for long.
+func (e *Engine) awaitEvents(ctx context.Context, at es.Position, unsaved bool) error {
+	if !unsaved {
+		return e.Store.Wait(ctx, at)
+	}
+	short, cancel := context.WithTimeout(ctx, saveEvery)
+	defer cancel()
+	if err := e.Store.Wait(short, at); err != nil && (ctx.Err() != nil || short.Err() == nil) {
+		return err
+	}
+	return nil
+}
+
+// publish publishes the next page of events after the position and gives the position of the last of them.
+func (e *Engine) publish(ctx context.Context, at es.Position) (es.Position, error) {
+	events, err := e.Store.ReadFeed(ctx, at, relayPage)
+	if err != nil || len(events) == 0 {
+		return at, err
+	}
+	messages := make([]ports.Message, len(events))
+	for i := range events {
+		messages[i] = eventMessage(&events[i])
+	}
+	if err := e.Bus.Publish(ctx, e.EventsTopic, messages...); err != nil {
+		return at, err
+	}
+	at = events[len(events)-1].Position
+	e.Observer.Relayed(at)
+	return at, nil
 }
 
 func eventMessage(r *es.Recorded) ports.Message {
