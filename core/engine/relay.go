@@ -39,6 +39,10 @@ func (e *Engine) relay(ctx context.Context) {
 // log from commands; what a crash makes it publish again is bounded by this.
 const saveEvery = 100 * time.Millisecond
 
+// relayPace is how long the relay rests after a page that was not full. An idle ledger publishes at once; a busy one publishes
+// what came meanwhile together, which leaves more of the processor to commands.
+const relayPace = 3 * time.Millisecond
+
 // relayFrom relays from the checkpoint on until something fails.
 func (e *Engine) relayFrom(ctx context.Context, name string) error {
 	at, err := e.relayStart(ctx, name)
@@ -52,6 +56,9 @@ func (e *Engine) relayFrom(ctx context.Context, name string) error {
 		}
 		next, failed := e.publish(ctx, at)
 		rests := next == at
+		if next < at+relayPage {
+			pause(ctx, relayPace)
+		}
 		at = next
 		if now := e.Now(); at != saved && (rests || now.Sub(savedAt) >= saveEvery) {
 			if err := e.Store.SaveCheckpoint(ctx, name, at); err != nil {
