@@ -92,8 +92,7 @@ func (w *working) begin(r *es.Registry, known ports.Known, now time.Time) {
 			if sl.err != nil {
 				break
 			}
-			var err error
-			if sl.Folded, err = r.Fold(sl.Folded, &tail[j]); err != nil {
+			if err := r.Fold(&sl.Folded, &tail[j]); err != nil {
 				sl.err = ErrStreamUnreadable.Because(err)
 			}
 		}
@@ -262,7 +261,7 @@ func (w *working) accept(j *job, f *es.Facts, emitted []es.Emitted, at time.Time
 			Stream: f.Streams[em.Stream], Version: state.Version + 1, Position: position, Type: em.Event.EventType(), Schema: schema,
 			EffectiveAt: effective, RecordedAt: at, Data: data, Metadata: j.metadata,
 		}
-		if *state, err = w.registry.FoldDecoded(*state, &rec, em.Event); err != nil {
+		if err := w.registry.FoldDecoded(state, &rec, em.Event); err != nil {
 			w.batch.Events = w.batch.Events[:start]
 			return err
 		}

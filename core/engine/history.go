@@ -63,9 +63,8 @@ func (e *Engine) walk(ctx context.Context, id es.StreamID, u Until, f func(*es.R
 // for a version it never had.
 func (e *Engine) StateAt(ctx context.Context, m *es.Module, id string, u Until) (es.Folded, error) {
 	f := es.Folded{Stream: m.Stream(id)}
-	err := e.walk(ctx, f.Stream, u, func(r *es.Recorded) (err error) {
-		f, err = e.Registry.Fold(f, r)
-		return unreadable(err)
+	err := e.walk(ctx, f.Stream, u, func(r *es.Recorded) error {
+		return unreadable(e.Registry.Fold(&f, r))
 	})
 	switch {
 	case err != nil:
@@ -151,8 +150,7 @@ func (e *Engine) entries(ctx context.Context, m *es.Module, id string, u Until) 
 		if change, moves := m.Ledger.Amount(ev); moves {
 			entries = append(entries, Entry{Recorded: r, Amount: change})
 		}
-		f, err = e.Registry.FoldDecoded(f, r, ev)
-		return unreadable(err)
+		return unreadable(e.Registry.FoldDecoded(&f, r, ev))
 	})
 	if err == nil && f.Version == 0 {
 		err = e.notFound(m)

@@ -103,10 +103,11 @@ func (t *told) check(rt *rapid.T, w *world) {
 			rt.Fatalf("%s was recorded before the event before it", e.Position.EventID())
 		}
 		last = e.RecordedAt
-		var err error
-		if states[e.Stream], err = w.engine.Registry.Fold(states[e.Stream], e); err != nil {
+		state := states[e.Stream]
+		if err := w.engine.Registry.Fold(&state, e); err != nil {
 			rt.Fatal(err)
 		}
+		states[e.Stream] = state
 		if said, ok := t.events[e.Position]; ok {
 			if is := fmt.Sprintf("%s v%d of %s", e.Type, e.Version, e.Stream); is != said {
 				rt.Fatalf("position %d is %s; a client was told %s", e.Position, is, said)

@@ -153,13 +153,10 @@ func (p *projector) forget() {
 func (p *projector) follow(ctx context.Context, every int) error {
 	pages := prefetch(ctx, p.Store, p.at, min(every, readAhead))
 	defer pages.stop()
-	touched := map[es.StreamID]known{}
+	touched := map[es.StreamID]*known{}
 	at, pending := p.at, 0
 	for {
-		page, reading := <-pages.c
-		if !reading { // the reader saw the context end before a last page was taken
-			return ctx.Err()
-		}
+		page := pages.next(ctx)
 		if page.err != nil {
 			return page.err
 		}
@@ -185,34 +182,41 @@ func (p *projector) follow(ctx context.Context, every int) error {
 
 // project folds one event into the state of its stream. An event that cannot be folded parks the stream: its later events
 // wait, all others go on.
-func (p *projector) project(ctx context.Context, rec *es.Recorded, touched map[es.StreamID]known) error {
+func (p *projector) project(ctx context.Context, rec *es.Recorded, touched map[es.StreamID]*known) error {
 	if p.parked[rec.Stream] {
 		return nil
 	}
-	k, ok := touched[rec.Stream]
-	if !ok {
-		k, ok = p.states.get(rec.Stream)
-	}
-	if !ok && rec.Version > 1 {
+	k := touched[rec.Stream]
+	if k == nil {
 		var err error
-		if k, err = p.load(ctx, rec); err != nil {
+		if k, err = p.state(ctx, rec); err != nil {
 			return err
 		}
+		touched[rec.Stream] = k
 	}
-	if !p.parked[rec.Stream] && k.Version < rec.Version {
-		folded, err := p.fold(k.Folded, rec)
-		if err != nil {
-			p.park(rec, err)
-		} else {
-			k.Folded = folded
-		}
+	if p.parked[rec.Stream] || k.Version >= rec.Version {
+		return nil
 	}
-	touched[rec.Stream] = k
+	if err := p.fold(&k.Folded, rec); err != nil {
+		p.park(rec, err)
+	}
 	return nil
 }
 
+// state is the state of a stream before rec, from memory or else from the store.
+func (p *projector) state(ctx context.Context, rec *es.Recorded) (*known, error) {
+	k, ok := p.states.get(rec.Stream)
+	if !ok && rec.Version > 1 {
+		var err error
+		if k, err = p.load(ctx, rec); err != nil {
+			return nil, err
+		}
+	}
+	return &k, nil
+}
+
 // fold is the registry's Fold with a panic of a module turned into an error.
-func (p *projector) fold(f es.Folded, rec *es.Recorded) (_ es.Folded, err error) {
+func (p *projector) fold(f *es.Folded, rec *es.Recorded) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("engine: %s panicked when applied: %v\n%s", rec.Position.EventID(), r, debug.Stack())
@@ -233,7 +237,7 @@ func (p *projector) load(ctx context.Context, rec *es.Recorded) (known, error) {
 			return k, fmt.Errorf("engine: %s is version %d of %s, but the stream ends at version %d", rec.Position.EventID(), rec.Version, rec.Stream, k.Version)
 		}
 		for i := range page {
-			if k.Folded, err = p.fold(k.Folded, &page[i]); err != nil {
+			if err := p.fold(&k.Folded, &page[i]); err != nil {
 				p.park(&page[i], err)
 				return k, nil
 			}
@@ -252,10 +256,10 @@ func (p *projector) park(rec *es.Recorded, err error) {
 }
 
 // write makes the documents of the streams that changed and moves the checkpoint, in one step.
-func (p *projector) write(ctx context.Context, touched map[es.StreamID]known, to es.Position) error {
+func (p *projector) write(ctx context.Context, touched map[es.StreamID]*known, to es.Position) error {
 	changes := make([]ports.Change, 0, len(touched))
 	for id, k := range touched {
-		p.states.put(id, k)
+		p.states.put(id, *k)
 		m := p.Registry.ModuleOf(id)
 		if m == nil {
 			continue // no module of this build, and so no view

@@ -217,7 +217,7 @@ func (s *sequencer) load(ctx context.Context, id es.StreamID) (known, error) {
 			return k, err
 		}
 		for i := range page {
-			if k.Folded, err = s.Registry.Fold(k.Folded, &page[i]); err != nil {
+			if err := s.Registry.Fold(&k.Folded, &page[i]); err != nil {
 				return k, ErrStreamUnreadable.Because(err)
 			}
 		}

@@ -42,7 +42,7 @@ func BenchmarkDecodeAndFold(b *testing.B) {
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := registry.Fold(es.Folded{}, &rec); err != nil {
+		if err := registry.Fold(&es.Folded{}, &rec); err != nil {
 			b.Fatal(err)
 		}
 	}

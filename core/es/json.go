@@ -164,12 +164,14 @@ func (s *scanner) until(c byte) []byte {
 func (s *scanner) plainString() []byte {
 	s.literal(`"`)
 	v := s.until('"')
+	ascii := true
 	for _, c := range v {
 		if c == '\\' || c < 0x20 {
 			s.failed = true
 		}
+		ascii = ascii && c < utf8.RuneSelf
 	}
-	s.failed = s.failed || !utf8.Valid(v)
+	s.failed = s.failed || !ascii && !utf8.Valid(v)
 	s.literal(`"`)
 	return v
 }
@@ -179,6 +181,12 @@ func (s *scanner) quoted() (raw []byte, escaped bool) {
 	start := s.i
 	s.literal(`"`)
 	i := s.i
+	if rest := s.b[i:]; !s.failed { // mostly there is no escape before the next quote
+		if n := bytes.IndexByte(rest, '"'); n >= 0 && bytes.IndexByte(rest[:n], '\\') < 0 {
+			s.i += n + 1
+			return s.b[start:s.i], false
+		}
+	}
 	for i < len(s.b) && s.b[i] != '"' {
 		if s.b[i] == '\\' {
 			escaped = true

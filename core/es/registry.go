@@ -16,6 +16,7 @@ type EventType struct {
 	Schema  int // the number new events get, from 1
 	Doc     string
 	Fields  []Spec
+	module  *Module    // that declares it; set by NewRegistry
 	upcasts []Upcaster // upcasts[i] leads from schema i+1 to i+2
 	encode  func(dst []byte, e Event) []byte
 	decode  func(data []byte) (Event, error)
@@ -52,13 +53,12 @@ var ErrUnreadable = errors.New("es: this build cannot read the event")
 type Registry struct {
 	Modules  []*Module
 	events   map[string]*EventType
-	moduleOf map[string]*Module // by event type
 	prefixes map[string]*Module
 }
 
 // NewRegistry checks that no two modules share a name, a noun, a prefix of streams or an event type.
 func NewRegistry(modules ...Module) (*Registry, error) {
-	r := &Registry{events: map[string]*EventType{}, moduleOf: map[string]*Module{}, prefixes: map[string]*Module{}}
+	r := &Registry{events: map[string]*EventType{}, prefixes: map[string]*Module{}}
 	for i := range modules {
 		m := &modules[i]
 		if r.Module(m.Name) != nil || r.ModuleByNoun(m.Noun) != nil || r.prefixes[m.Prefix] != nil {
@@ -72,7 +72,8 @@ func NewRegistry(modules ...Module) (*Registry, error) {
 			if r.events[t.Name] != nil {
 				return nil, fmt.Errorf("es: event %q is declared twice", t.Name)
 			}
-			r.events[t.Name], r.moduleOf[t.Name] = t, m
+			t.module = m
+			r.events[t.Name] = t
 		}
 		r.Modules = append(r.Modules, m)
 		r.prefixes[m.Prefix] = m
@@ -143,24 +144,25 @@ func (r *Registry) Decode(rec *Recorded) (Event, error) {
 	return e, nil
 }
 
-// Fold adds one recorded event to a stream's state. The event must be the next one of the stream.
-func (r *Registry) Fold(f Folded, rec *Recorded) (Folded, error) {
+// Fold adds one recorded event to a stream's state. The event must be the next one of the stream. On an error, or a panic of
+// the module, f is as it was.
+func (r *Registry) Fold(f *Folded, rec *Recorded) error {
 	e, err := r.Decode(rec)
 	if err != nil {
-		return f, err
+		return err
 	}
 	return r.FoldDecoded(f, rec, e)
 }
 
 // FoldDecoded is Fold for an event that is already at hand in its Go type.
-func (r *Registry) FoldDecoded(f Folded, rec *Recorded, e Event) (Folded, error) {
+func (r *Registry) FoldDecoded(f *Folded, rec *Recorded, e Event) error {
 	if rec.Version != f.Version+1 {
-		return f, fmt.Errorf("%w: %s is version %d of %s, which is at version %d", ErrCorrupt, rec.Position.EventID(), rec.Version, rec.Stream, f.Version)
+		return fmt.Errorf("%w: %s is version %d of %s, which is at version %d", ErrCorrupt, rec.Position.EventID(), rec.Version, rec.Stream, f.Version)
 	}
+	f.State = r.events[rec.Type].module.Apply(f.State, e)
 	if f.Version == 0 {
 		f.Stream, f.CreatedAt = rec.Stream, rec.RecordedAt
 	}
-	f.State = r.moduleOf[rec.Type].Apply(f.State, e)
 	f.Version, f.Position, f.UpdatedAt = rec.Version, rec.Position, rec.RecordedAt
-	return f, nil
+	return nil
 }

@@ -130,8 +130,7 @@ func TestFoldKeepsWhatEveryStreamHas(t *testing.T) {
 	at := time.Date(2025, 10, 28, 9, 0, 0, 0, time.UTC)
 	var f es.Folded
 	for i := range 3 {
-		var err error
-		f, err = r.Fold(f, &es.Recorded{
+		err := r.Fold(&f, &es.Recorded{
 			Stream: "mark:1", Version: es.Version(i + 1), Position: es.Position(10 * (i + 1)), RecordedAt: at.Add(time.Duration(i) * time.Hour),
 			Type: "Marked", Schema: 3, Data: fmt.Appendf(nil, `{"number":%d}`, i+1),
 		})
@@ -144,7 +143,8 @@ func TestFoldKeepsWhatEveryStreamHas(t *testing.T) {
 		t.Errorf("got %+v, want %+v", f, want)
 	}
 	for _, version := range []es.Version{1, 3, 5} {
-		got, err := r.Fold(f, &es.Recorded{Stream: "mark:1", Version: version, Position: 40, Type: "Marked", Schema: 3, Data: []byte(`{"number":1}`)})
+		got := f
+		err := r.Fold(&got, &es.Recorded{Stream: "mark:1", Version: version, Position: 40, Type: "Marked", Schema: 3, Data: []byte(`{"number":1}`)})
 		if !errors.Is(err, es.ErrCorrupt) || got != want {
 			t.Errorf("version %d after 3: %+v, %v; want ErrCorrupt and no change", version, got, err)
 		}

@@ -97,8 +97,8 @@ func (h *History) append(to es.StreamID, e es.Event, at time.Time) error {
 	if !reflect.DeepEqual(back, e) {
 		return fmt.Errorf("%s is read back as %+v, was written as %+v", e.EventType(), back, e)
 	}
-	folded, err := h.registry.Fold(h.states[to], &rec)
-	if err != nil {
+	folded := h.states[to]
+	if err := h.registry.Fold(&folded, &rec); err != nil {
 		return err
 	}
 	h.states[to], h.head = folded, rec.Position
