@@ -4,6 +4,7 @@ import (
 	"errors"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -165,11 +166,18 @@ func TestACommitThatFailsIsSettledByItsKeyAfterTheRestart(t *testing.T) {
 	}
 }
 
+// once gives a channel that is closed at the first warning.
+func once() (<-chan struct{}, func(string, ...any)) {
+	warned := make(chan struct{})
+	first := sync.OnceFunc(func() { close(warned) })
+	return warned, func(string, ...any) { first() }
+}
+
 func TestATableThatCannotBeWrittenIsWrittenAgainAndNothingIsLost(t *testing.T) {
 	noLeaks(t)
 	fs, on := failing(vfs.NewMem(), "*.sst", syscall.ENOSPC, errorfs.OpCreate, errorfs.OpFileWrite, errorfs.OpFileSync)
-	warned := make(chan struct{}, 1000)
-	s := open(t, Options{Dir: "store", fs: fs, retryAfter: time.Millisecond, Logf: func(string, ...any) { warned <- struct{}{} }})
+	warned, warn := once()
+	s := open(t, Options{Dir: "store", fs: fs, retryAfter: time.Millisecond, Logf: warn})
 	mustWrite(t, s, "a", 0, 3, "k")
 	on.Store(true)
 	flushed, err := s.db.AsyncFlush()
@@ -189,8 +197,8 @@ func TestATableThatCannotBeWrittenIsWrittenAgainAndNothingIsLost(t *testing.T) {
 func TestACloseDoesNotWaitForTablesThatCannotBeWritten(t *testing.T) {
 	noLeaks(t)
 	fs, on := failing(vfs.NewMem(), "*.sst", syscall.ENOSPC, errorfs.OpCreate)
-	warned := make(chan struct{}, 100)
-	s := open(t, Options{Dir: "store", fs: fs, retryAfter: time.Hour, Logf: func(string, ...any) { warned <- struct{}{} }})
+	warned, warn := once()
+	s := open(t, Options{Dir: "store", fs: fs, retryAfter: time.Hour, Logf: warn})
 	mustWrite(t, s, "a", 0, 3, "k")
 	on.Store(true)
 	if _, err := s.db.AsyncFlush(); err != nil {

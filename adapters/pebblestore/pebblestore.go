@@ -160,7 +160,7 @@ func (s *Store) Close() error {
 // flush moves what only the log has into tables, whose checksums cover every byte. Where tables cannot be written now, the
 // log will do.
 func (s *Store) flush() {
-	if !s.wrote.Load() {
+	if !s.wrote.Load() || len(s.trouble) > 0 {
 		return
 	}
 	if flushed, err := s.db.AsyncFlush(); err == nil {
