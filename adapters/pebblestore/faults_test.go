@@ -109,7 +109,7 @@ func TestAWriteThatMustNotFailAndDidStopsTheStoreForGood(t *testing.T) {
 			on.Store(true)
 			acked := es.Position(3)
 			if c.flush {
-				go s.db.Flush() // never comes back
+				go func() { _ = s.db.Flush() }() // never comes back
 				<-s.stop.failed
 			} else {
 				wantCode(t, "the commit on its way", write(t, s, "a", 3, 2, "unknown"), ports.ErrOutcomeUnknown)

@@ -49,7 +49,12 @@ func TestADirectoryThatCannotServeIsRefusedWithWords(t *testing.T) {
 			[]string{"does not say which format"},
 		},
 		"it is a file": {
-			func(t *testing.T, dir string) { os.Remove(dir); writeFile(t, dir, "") },
+			func(t *testing.T, dir string) {
+				if err := os.Remove(dir); err != nil {
+					t.Fatal(err)
+				}
+				writeFile(t, dir, "")
+			},
 			[]string{"cannot be made"},
 		},
 	} {

@@ -56,8 +56,8 @@ func (s *Store) room() error {
 	}
 	s.warned = full
 	if disk.AvailBytes < s.reserve {
-		return ports.ErrStoreFull.Say("The disk of the store in %s has %s free, and %s are kept in reserve: nothing was written. Reads go on; writes come back when there is room.",
-			s.options.Dir, size(disk.AvailBytes), size(s.reserve)).With("freeBytes", int64(disk.AvailBytes)).With("reserveBytes", int64(s.reserve))
+		return ports.ErrStoreFull.Say("The store's disk has %s free, and %s are kept in reserve: nothing was written. Reads go on; writes come back when there is room.",
+			size(disk.AvailBytes), size(s.reserve)).With("freeBytes", int64(disk.AvailBytes)).With("reserveBytes", int64(s.reserve))
 	}
 	return nil
 }

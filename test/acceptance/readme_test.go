@@ -101,11 +101,11 @@ func serveInBackground(t *testing.T, env []string, addr string) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
+	ended := make(chan string, 1)
+	go func() { ended <- fmt.Sprint(cmd.Wait()) }()
 	t.Cleanup(func() {
 		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM)
-		_ = <-ended // it was told to stop: that is its error
+		<-ended
 		http.DefaultClient.CloseIdleConnections()
 	})
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
@@ -120,9 +120,9 @@ func serveInBackground(t *testing.T, env []string, addr string) {
 			}
 		}
 		select {
-		case err := <-ended:
-			ended <- err
-			t.Fatalf("%s ended: %v\n%s", serveCommand, err, log.String())
+		case how := <-ended:
+			ended <- how
+			t.Fatalf("%s ended: %s\n%s", serveCommand, how, log.String())
 		case <-ctx.Done():
 			t.Fatalf("%s is not ready", serveCommand)
 		case <-tick.C:
