@@ -58,6 +58,8 @@ func TestEveryCommandOfTheReadmeWorksAsWritten(t *testing.T) {
 		"MoneyDeposited,70,70,",                                   // the statement
 		`"balance":1070`,                                          // found in the list
 		"The configuration is right.",
+		"2        2       5              0        1         0", // the import
+		"2        0       0              5        1         0", // and the same again
 	} {
 		if !strings.Contains(out, want) {
 			t.Errorf("the tour never shows %s", want)
