@@ -31,9 +31,16 @@ type daybook struct {
 	stop func()
 }
 
-// start runs Daybook in memory unless change says otherwise, with extra modules, until its views are open, and stops it when
-// the test ends.
+// start is begin, and returns when the views are open.
 func start(t *testing.T, change func(*app.Config), extra ...es.Module) *daybook {
+	t.Helper()
+	d := begin(t, change, extra...)
+	d.eventually("/v1/accounts", 200)
+	return d
+}
+
+// begin runs Daybook until the test ends: in memory unless change says otherwise, with extra modules.
+func begin(t *testing.T, change func(*app.Config), extra ...es.Module) *daybook {
 	t.Helper()
 	c := app.Default()
 	c.HTTP.Addr = "127.0.0.1:0"
@@ -62,7 +69,6 @@ func start(t *testing.T, change func(*app.Config), extra ...es.Module) *daybook 
 		http.DefaultClient.CloseIdleConnections()
 	}
 	t.Cleanup(d.stop)
-	d.eventually("/v1/accounts", 200) // the views are open
 	return d
 }
 
