@@ -12,7 +12,6 @@ import (
 
 	"daybook/adapters/httpapi"
 	"daybook/adapters/msgapi"
-	"daybook/adapters/wire"
 	"daybook/core/engine"
 	"daybook/core/es"
 	"daybook/core/fault"
@@ -21,13 +20,10 @@ import (
 // drive makes the doors through which the engine is used.
 func (a *App) drive(r *es.Registry, o engine.Options, build Build, metrics *prometheus.Registry) {
 	api := httpapi.New(httpapi.Options{
-		Engine: a.engine, Logger: a.log, Lifetime: a.lifetime, Ready: a.checks,
+		Engine: a.engine, Logger: a.log, Lifetime: a.lifetime, Ready: a.checks, HealthAlone: !a.has(RoleAPI),
 		Build:   httpapi.Build{Version: build.Version, Revision: build.Commit, Go: build.Go},
 		Drivers: httpapi.Drivers{Store: a.config.Store.Driver, Bus: a.config.Bus.Driver, Views: a.config.Views.Driver},
 	})
-	if !a.has(RoleAPI) {
-		api = healthAlone(api)
-	}
 	scrape := promhttp.HandlerFor(metrics, promhttp.HandlerOpts{})
 	if a.admin == nil {
 		a.api = withLocalMetrics(api, scrape)
@@ -36,23 +32,6 @@ func (a *App) drive(r *es.Registry, o engine.Options, build Build, metrics *prom
 	}
 	messages := msgapi.New(a.engine, o.Bus, r)
 	a.messages = func(ctx context.Context) error { return messages.Subscribe(ctx, msgapi.Topic(topicPrefix)) }
-}
-
-var errNoAPI = fault.New(fault.NotFound, "api_not_served", "This process has not got the role api: it answers /livez, /readyz and /v1/status alone.")
-
-// healthAlone serves of the API what operators need of a process that has not got the role api.
-func healthAlone(api http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		switch r.URL.Path {
-		case "/livez", "/readyz", "/v1/status":
-			api.ServeHTTP(w, r)
-			return
-		}
-		problem := wire.NewProblem(errNoAPI, r.URL.Path, "")
-		w.Header().Set("Content-Type", "application/problem+json")
-		w.WriteHeader(problem.Status)
-		_, _ = w.Write(problem.AppendJSON(nil)) // a client that has left needs no answer
-	})
 }
 
 // withLocalMetrics serves /metrics to clients on this machine, beside the API.

@@ -23,5 +23,6 @@ var (
 	errTooManyLines   = fault.New(fault.Invalid, "too_many_lines", "An atomic request may have at most 1000 lines; nothing was done.")
 	errTooManyStreams = fault.New(fault.Unavailable, "too_many_streams", "Too many live feeds are open. Try again later.").After(10 * time.Second)
 	errBrokenOff      = fault.New(fault.Unavailable, "broken_off", "The request was broken off before anything was done.")
+	errNoAPI          = fault.New(fault.NotFound, "api_not_served", "This process does not serve the API: it answers /livez, /readyz and /v1/status alone.")
 	errCrossSite      = fault.New(fault.Denied, "cross_site_request", "A browser sent this request for a page of another site.")
 )

@@ -31,6 +31,8 @@ type Options struct {
 	Drivers  Drivers
 	Ready    func(ctx context.Context) []Check // what this process needs to do its work; default: nothing
 
+	HealthAlone bool // serve what operators need of a process that is not for clients, and nothing else
+
 	Streams   int           // live feeds at one time; default 256
 	Patience  time.Duration // how long a stalled stream is waited for; default 30 s
 	Heartbeat time.Duration // between comments on a silent feed; default 15 s

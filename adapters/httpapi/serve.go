@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -62,12 +63,17 @@ func (s *server) ServeHTTP(plain http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, errMethod)
 	case !plainPath(r.URL.EscapedPath()):
 		s.fail(w, r, errInvalidPath)
+	case s.HealthAlone && !slices.Contains(healthPaths, r.URL.Path):
+		s.fail(w, r, errNoAPI)
 	case s.crossSite.Check(r) != nil:
 		s.fail(w, r, errCrossSite)
 	default:
 		s.mux.ServeHTTP(w, r)
 	}
 }
+
+// healthPaths are what a process answers that does not serve the API.
+var healthPaths = []string{"/livez", "/readyz", "/v1/status"}
 
 // survive turns a panic into an answer and a line in the log.
 func (s *server) survive(w *recorder, r *http.Request) {
