@@ -6,12 +6,8 @@ import (
 	"time"
 
 	"daybook/core/es"
-	"daybook/core/fault"
 	"daybook/core/ports"
 )
-
-// errBatch: the caller's batch does not continue the store. It is a bug of the caller's.
-var errBatch = fault.New(fault.Internal, "batch_refused", "The batch does not continue the store; nothing was written.")
 
 // unit is a ports.Unit. Whoever has it open holds the store's turn.
 type unit struct {
@@ -73,7 +69,7 @@ func (u *unit) Rollback() {
 // Commit implements ports.Unit.
 func (u *unit) Commit(ctx context.Context, b ports.Batch) error {
 	if u.ended {
-		return errBatch.Say("The unit of work has ended already; nothing was written.")
+		return ports.ErrBatchRefused.Say("The unit of work has ended already; nothing was written.")
 	}
 	defer u.Rollback()
 	if err := ctx.Err(); err != nil {
@@ -105,29 +101,20 @@ func (u *unit) Commit(ctx context.Context, b ports.Batch) error {
 // record checks that the events continue the store and brings them into the form they are kept in.
 func (u *unit) record(events []es.Recorded) ([]es.Recorded, error) {
 	recorded := make([]es.Recorded, len(events))
-	versions := make(map[es.StreamID]es.Version, len(events))
-	last := u.known.LastRecordedAt
+	next := ports.Continuation{
+		Head: u.known.Head, Last: u.known.LastRecordedAt, Versions: map[es.StreamID]es.Version{},
+		Version: func(stream es.StreamID) (es.Version, error) { return u.store.version(stream), nil },
+	}
 	for i := range events {
 		e := &events[i]
-		if want := u.known.Head + es.Position(i) + 1; e.Position != want {
-			return nil, errBatch.Say("The event at position %d was given where %d comes next; nothing was written.", e.Position, want)
+		if err := next.Take(e); err != nil {
+			return nil, err
 		}
-		version, ok := versions[e.Stream]
-		if !ok {
-			version = u.store.version(e.Stream)
-		}
-		if e.Version != version+1 {
-			return nil, errBatch.Say("%s was given version %d where %d comes next; nothing was written.", e.Stream, e.Version, version+1)
-		}
-		versions[e.Stream] = e.Version
 		parsed, err := es.ParseRecorded(e.AppendJSON(nil))
 		if err != nil {
-			return nil, errBatch.Say("Version %d of %s could not be read back; nothing was written.", e.Version, e.Stream).Because(err)
+			return nil, ports.ErrBatchRefused.Say("Version %d of %s could not be read back; nothing was written.", e.Version, e.Stream).Because(err)
 		}
-		if parsed.RecordedAt.Before(last) || i == 0 && u.known.Head > 0 && !parsed.RecordedAt.After(last) {
-			return nil, errBatch.Say("The recorded time of position %d, %s, does not rise after %s; nothing was written.", e.Position, parsed.RecordedAt, last)
-		}
-		recorded[i], last = parsed, parsed.RecordedAt
+		recorded[i] = parsed
 	}
 	return recorded, nil
 }

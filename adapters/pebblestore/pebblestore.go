@@ -55,11 +55,8 @@ type Options struct {
 	pebbleFormat pebble.FormatMajorVersion // zero means ours
 }
 
-// Faults of this store, next to those of ports.
-var (
-	errDamaged = fault.New(fault.Internal, "store_damaged", "A part of the store is damaged and cannot be read.")
-	errBatch   = fault.New(fault.Internal, "batch_refused", "The batch does not continue the store; nothing was written.")
-)
+// errDamaged: what is on disk is not what was written.
+var errDamaged = fault.New(fault.Internal, "store_damaged", "A part of the store is damaged and cannot be read.")
 
 // Store is a ports.Store in a directory. Open makes one.
 type Store struct {

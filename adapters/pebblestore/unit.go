@@ -126,7 +126,7 @@ func (u *unit) Rollback() {
 // Commit implements ports.Unit.
 func (u *unit) Commit(ctx context.Context, b ports.Batch) error {
 	if u.ended {
-		return errBatch.Say("The unit of work has ended already; nothing was written.")
+		return ports.ErrBatchRefused.Say("The unit of work has ended already; nothing was written.")
 	}
 	defer u.Rollback()
 	s := u.store
@@ -154,31 +154,15 @@ func (u *unit) Commit(ctx context.Context, b ports.Batch) error {
 
 // addEvents checks that the events continue the store and adds them to the write. It gives the last recorded time then.
 func (s *Store) addEvents(write *pebble.Batch, head es.Position, events []es.Recorded) (time.Time, error) {
-	last := s.last
+	next := ports.Continuation{Head: head, Last: s.last, Versions: s.versions, Version: s.version}
 	for i := range events {
 		e := &events[i]
-		if want := head + es.Position(i) + 1; e.Position != want {
-			return last, errBatch.Say("The event at position %d was given where %d comes next; nothing was written.", e.Position, want)
+		if err := next.Take(e); err != nil {
+			return s.last, err
 		}
-		version, ok := s.versions[e.Stream]
-		if !ok {
-			var err error
-			if version, err = s.version(e.Stream); err != nil {
-				return last, err
-			}
-		}
-		if e.Version != version+1 {
-			return last, errBatch.Say("%s was given version %d where %d comes next; nothing was written.", e.Stream, e.Version, version+1)
-		}
-		s.versions[e.Stream] = e.Version
-		recordedAt := e.RecordedAt.UTC().Truncate(time.Microsecond)
-		if recordedAt.Before(last) || i == 0 && head > 0 && !recordedAt.After(last) {
-			return last, errBatch.Say("The recorded time of position %d, %s, does not rise after %s; nothing was written.", e.Position, recordedAt, last)
-		}
-		last = recordedAt
 		s.buffer = e.AppendJSON(s.buffer[:0])
 		if _, err := es.ParseRecorded(s.buffer); err != nil {
-			return last, errBatch.Say("Version %d of %s could not be read back; nothing was written.", e.Version, e.Stream).Because(err)
+			return s.last, ports.ErrBatchRefused.Say("Version %d of %s could not be read back; nothing was written.", e.Version, e.Stream).Because(err)
 		}
 		put(write.SetDeferred(9, len(s.buffer)), appendEventKey, e.Position, s.buffer)
 	}
@@ -189,7 +173,7 @@ func (s *Store) addEvents(write *pebble.Batch, head es.Position, events []es.Rec
 		binary.BigEndian.PutUint64(row.Value, uint64(e.Position))
 		_ = row.Finish() // fails for indexed batches alone
 	}
-	return last, nil
+	return next.Last, nil
 }
 
 // put fills one row of a write.

@@ -1,6 +1,6 @@
 // Package ports holds the interfaces the core needs from the outside: the store, the bus, the views, and an observer.
 // Each comment is a contract, and each of its sentences is a case of the port's suite in test/contract, which every
-// adapter passes. No implementation lives here.
+// adapter passes. What every adapter must do in one way stands beside its port; no adapter lives here.
 package ports
 
 import (
