@@ -22,6 +22,7 @@ type projector struct {
 	states  *states
 	parked  map[es.StreamID]bool
 	at      es.Position
+	open    bool         // the views are open, and p.at and p.parked are theirs
 	reached es.Watermark // the checkpoint of the views as written here
 	filling atomic.Bool  // the views are being filled and closed to readers
 }
@@ -35,7 +36,7 @@ const idlePoll = time.Second
 
 func (p *projector) run(ctx context.Context) {
 	for failures := 0; ; failures++ {
-		err := p.start(ctx)
+		err := p.catchUp(ctx)
 		if err == nil {
 			break
 		}
@@ -64,10 +65,22 @@ func (p *projector) run(ctx context.Context) {
 	}
 }
 
-// start brings the views to the head and opens them: from their checkpoint if they have one, else from the beginning.
-func (p *projector) start(ctx context.Context) error {
+// catchUp brings the views to the head and, unless they are, opens them.
+func (p *projector) catchUp(ctx context.Context) (err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if !p.open {
+		return p.start(ctx)
+	}
+	if err = p.follow(ctx, pageSize); err != nil {
+		p.open = false // whatever it was: begin again from what the views say
+	}
+	return err
+}
+
+// start takes the views over from whoever wrote them before: it goes on at their checkpoint if they have one, else at the
+// beginning, up to the head, and opens them.
+func (p *projector) start(ctx context.Context) error {
 	progress, err := p.Views.Progress(ctx)
 	if err != nil {
 		return err
@@ -83,16 +96,25 @@ func (p *projector) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	clear(p.parked)
 	for _, d := range parked {
 		if m := p.Registry.Module(d.View); m != nil {
 			p.parked[m.Stream(d.ID)] = true
 		}
 	}
 	p.at = progress.Checkpoint
-	if err := p.follow(ctx, pageSize); err != nil {
+	return p.followAndOpen(ctx, pageSize)
+}
+
+func (p *projector) followAndOpen(ctx context.Context, every int) error {
+	if err := p.follow(ctx, every); err != nil {
 		return err
 	}
-	return p.Views.Open(ctx)
+	if err := p.Views.Open(ctx); err != nil {
+		return err
+	}
+	p.open = true
+	return nil
 }
 
 // maxParked is how many parked documents a projector takes over from the one before it.
@@ -110,16 +132,11 @@ func (p *projector) handle(ctx context.Context, m ports.Message) error {
 	return p.catchUp(ctx)
 }
 
-func (p *projector) catchUp(ctx context.Context) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.follow(ctx, pageSize)
-}
-
 // fill empties the views, fills them from the whole store, and opens them at the head.
 func (p *projector) fill(ctx context.Context) error {
 	p.filling.Store(true)
 	defer p.filling.Store(false)
+	p.open = false
 	if err := p.Views.Reset(ctx); err != nil {
 		return err
 	}
@@ -127,10 +144,7 @@ func (p *projector) fill(ctx context.Context) error {
 	clear(p.parked)
 	p.states = newStates(1 << 40) // nothing is dropped and read again while every stream is being folded
 	defer p.forget()
-	if err := p.follow(ctx, fillPage); err != nil {
-		return err
-	}
-	return p.Views.Open(ctx)
+	return p.followAndOpen(ctx, fillPage)
 }
 
 // fillPage is how many events are folded before their documents are written, while views are being filled: a stream's

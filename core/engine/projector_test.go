@@ -35,9 +35,7 @@ func (w *world) catchUp() {
 
 func (w *world) startProjector() {
 	w.t.Helper()
-	if err := w.engine.projector.start(context.Background()); err != nil {
-		w.t.Fatal(err)
-	}
+	w.catchUp()
 }
 
 func TestViews(t *testing.T) {
@@ -119,6 +117,26 @@ func TestViews(t *testing.T) {
 		}
 		if after := all(); op.State != OperationDone || op.Position != op.Head || after != before {
 			t.Fatalf("%+v: the views are\n%s\nand were\n%s", op, after, before)
+		}
+	})
+	t.Run("open again after a rebuild that the store broke off", func(t *testing.T) {
+		w := newWorld(t)
+		w.startProjector()
+		w.must(w.create("a"), w.deposit("a", 7))
+		w.store.setFeed(ports.ErrStoreUnavailable)
+		op, err := w.engine.Rebuild(ctx)
+		for err == nil && op.State == OperationRunning {
+			op, err = w.engine.Operation(ctx, op.ID)
+		}
+		if err != nil || op.State != OperationFailed {
+			t.Fatalf("got %+v, %v", op, err)
+		}
+		_, err = w.viewBalance("a")
+		wantErr(t, err, ports.ErrViewRebuilding)
+		w.store.setFeed(nil)
+		w.catchUp()
+		if got, err := w.viewBalance("a"); got != 7 || err != nil {
+			t.Fatalf("got %d, %v", got, err)
 		}
 	})
 	t.Run("are filled anew when the store is behind them", func(t *testing.T) {

@@ -187,6 +187,23 @@ type faultyStore struct {
 	begin        error // Begin fails with it
 	beforeCommit error // Commit fails with it and writes nothing
 	afterCommit  error // Commit writes and then fails with it
+	feed         error // ReadFeed fails with it
+}
+
+func (s *faultyStore) setFeed(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.feed = err
+}
+
+func (s *faultyStore) ReadFeed(ctx context.Context, after es.Position, limit int) ([]es.Recorded, error) {
+	s.mu.Lock()
+	err := s.feed
+	s.mu.Unlock()
+	if err != nil {
+		return nil, err
+	}
+	return s.Store.ReadFeed(ctx, after, limit)
 }
 
 func (s *faultyStore) set(begin, before, after error) {
