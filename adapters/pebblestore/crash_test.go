@@ -1,6 +1,7 @@
 package pebblestore
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -9,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2/record"
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"daybook/core/es"
@@ -108,6 +110,36 @@ func TestAFlippedBitInTheLogIsNotTakenForItsEnd(t *testing.T) {
 		wantDamage(t, err)
 	}
 	s.Close()
+}
+
+// A block of the log ends in zeros where no header fits any more, and in zeros ends a log that was made in advance: neither
+// is damage, however many there are.
+func TestAHealthyLogIsHealthyWhereverItsBlocksEnd(t *testing.T) {
+	commit := func(size int) []byte {
+		row := append(make([]byte, 8+4), 1, 9, tableEvents, 0, 0, 0, 0, 0, 0, 0, 1) // sequence, count, kind, length of the key, key
+		return append(row, make([]byte, size-len(row))...)
+	}
+	for left := range 64 { // bytes of the first block
+		var log bytes.Buffer
+		w := record.NewLogWriter(&log, 7, record.LogWriterConfig{WriteWALSyncOffsets: func() bool { return true }})
+		for _, size := range []int{logBlock - newerHeader - left, 500, 700, 900} {
+			if _, err := w.WriteRecord(commit(size)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		c := logCheck{number: 7}
+		for text := append(log.Bytes(), make([]byte, logBlock)...); len(text) > 0; c.before += logBlock {
+			n := min(logBlock, len(text))
+			c.look(text[:n])
+			text = text[n:]
+		}
+		if c.position != 1 || c.invalid && c.commits > 0 {
+			t.Errorf("with %d bytes left of a block, the log is said to be damaged at byte %d, with %d commits behind", left, c.place, c.commits)
+		}
+	}
 }
 
 func TestACloseLeavesNothingToTheLog(t *testing.T) {

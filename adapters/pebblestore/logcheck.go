@@ -1,6 +1,7 @@
 package pebblestore
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
@@ -79,6 +80,9 @@ type logCheck struct {
 func (c *logCheck) look(block []byte) {
 	for at := 0; at+olderHeader <= len(block); {
 		header, payload := c.chunk(block[at:])
+		if header == nil && isPadding(block[at:]) {
+			return
+		}
 		if header == nil {
 			if !c.invalid {
 				c.invalid, c.place = true, c.before+uint64(at)
@@ -89,6 +93,11 @@ func (c *logCheck) look(block []byte) {
 		c.see(header, payload)
 		at += len(header) + len(payload)
 	}
+}
+
+// isPadding reports whether b is what the writer leaves at the end of a block where no header of the newer kinds fits.
+func isPadding(b []byte) bool {
+	return len(b) < newerHeader && len(bytes.Trim(b, "\x00")) == 0
 }
 
 // chunk gives the parts of the chunk that b begins with, or nil.

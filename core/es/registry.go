@@ -68,12 +68,12 @@ func NewRegistry(modules ...Module) (*Registry, error) {
 			return nil, fmt.Errorf("es: the stream prefix %q of module %q must end in its only colon", m.Prefix, m.Name)
 		}
 		for j := range m.Events {
-			t := &m.Events[j]
+			t := m.Events[j] // a copy: modules may share their tables between registries
 			if r.events[t.Name] != nil {
 				return nil, fmt.Errorf("es: event %q is declared twice", t.Name)
 			}
 			t.module = m
-			r.events[t.Name] = t
+			r.events[t.Name] = &t
 		}
 		r.Modules = append(r.Modules, m)
 		r.prefixes[m.Prefix] = m
