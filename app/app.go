@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"daybook/adapters/httpapi"
@@ -32,6 +33,7 @@ type App struct {
 	adminAPI http.Handler
 	messages func(context.Context) error // takes commands from the bus
 
+	failed   atomic.Bool     // the store takes no more writes until a restart
 	lifetime context.Context // ends when the process begins to stop
 	end      context.CancelFunc
 	closers  []func() error // in the order of opening
@@ -224,6 +226,13 @@ type parts struct {
 	config   Config
 	log      *slog.Logger
 	registry *es.Registry
+	failed   func(error) // the store takes no more writes until a restart
 }
 
-func (a *App) parts(r *es.Registry) parts { return parts{a.config, a.log, r} }
+func (a *App) parts(r *es.Registry) parts { return parts{a.config, a.log, r, a.storeFailed} }
+
+// storeFailed says so and ends readiness: whoever supervises the process should start it again, on a sound disk.
+func (a *App) storeFailed(err error) {
+	a.failed.Store(true)
+	a.log.Error("the store has failed and takes no more writes until a restart", "error", err)
+}

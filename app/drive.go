@@ -72,6 +72,9 @@ func (a *App) checks(ctx context.Context) []httpapi.Check {
 	if err != nil {
 		return []httpapi.Check{running, {Name: "store", Needed: true, Detail: fault.Of(err).Msg}}
 	}
+	if a.failed.Load() {
+		store.OK, store.Detail = false, "failed: it takes no more writes until a restart"
+	}
 	views := httpapi.Check{Name: "views", OK: status.Views.Open && status.ParkedCount == 0, Detail: fmt.Sprintf("at position %d of %d", status.Views.Checkpoint, status.Head)}
 	if !status.Views.Open {
 		views.Detail += ", being built"

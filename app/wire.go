@@ -20,11 +20,9 @@ var (
 		"memory": func(parts) (ports.Store, error) { return memstore.New(), nil },
 		"pebble": func(p parts) (ports.Store, error) {
 			return pebblestore.Open(pebblestore.Options{
-				Dir:  p.config.Store.Pebble.Path,
-				Logf: func(format string, args ...any) { p.log.Warn(fmt.Sprintf("store: "+format, args...)) },
-				OnFailure: func(err error) {
-					p.log.Error("the store has failed and takes no more writes until a restart", "error", err)
-				},
+				Dir:       p.config.Store.Pebble.Path,
+				Logf:      func(format string, args ...any) { p.log.Warn(fmt.Sprintf("store: "+format, args...)) },
+				OnFailure: p.failed,
 			})
 		},
 	}
