@@ -55,7 +55,7 @@ func parseCursor(list, text string) (ports.Cursor, error) {
 	}
 	b = b[size:]
 	c = ports.Cursor{Key: es.Value{Int: n, Str: string(b[:length])}, ID: string(b[length:])}
-	if wire.CheckID(c.ID) != "" {
+	if wire.CheckID(c.ID) != "" || cursorText(list, c) != text { // base64 passes over line ends
 		return c, errInvalidCursor
 	}
 	return c, nil

@@ -170,6 +170,7 @@ func TestPagesFollowEachOtherAndCursorsBelongToTheirList(t *testing.T) {
 func FuzzCursor(f *testing.F) {
 	f.Add(cursorText("list", ports.Cursor{Key: es.Value{Int: -7, Str: "x"}, ID: "acc-1"}), "acc-9", int64(5), "key")
 	f.Add("", "a", int64(0), "")
+	f.Add("ozA5XMClOtENAXhhY2MtMQy1IgrI7d\r5E", "0", int64(5), "0") // a line end inside
 	f.Fuzz(func(t *testing.T, text, id string, n int64, key string) {
 		if c, err := parseCursor("list", text); err == nil && cursorText("list", c) != text {
 			t.Fatalf("%q was taken and is %q", text, cursorText("list", c))
