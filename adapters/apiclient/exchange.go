@@ -77,7 +77,7 @@ func (x *Exchange[T]) Run(ctx context.Context) error {
 		if x.Broken != nil {
 			x.Broken(err, wait)
 		}
-		if err := pause(ctx, wait); err != nil {
+		if err := Pause(ctx, wait); err != nil {
 			return err
 		}
 	}

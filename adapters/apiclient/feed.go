@@ -42,7 +42,7 @@ func (c *Client) Follow(ctx context.Context, query url.Values, after string, eac
 		if broken != nil {
 			broken(err, wait)
 		}
-		if err := pause(ctx, wait); err != nil {
+		if err := Pause(ctx, wait); err != nil {
 			return err
 		}
 	}

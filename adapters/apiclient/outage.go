@@ -53,7 +53,8 @@ func (o *outage) next(err error, patience time.Duration) (wait time.Duration, go
 	return wait, true
 }
 
-func pause(ctx context.Context, d time.Duration) error {
+// Pause waits, or gives the context's error.
+func Pause(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {

@@ -26,7 +26,7 @@ func write(t *testing.T, s *Store, stream es.StreamID, at es.Version, n int, key
 		return err
 	}
 	known := u.Known()
-	recordedAt := known.RecordedAfter(epoch)
+	recordedAt := ports.NextTime(known.LastRecordedAt, epoch)
 	b := ports.Batch{Outcomes: []ports.Outcome{{Key: key, RecordedAt: recordedAt, Body: []byte("done")}}}
 	for i := range n {
 		b.Events = append(b.Events, es.Recorded{

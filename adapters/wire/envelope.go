@@ -100,7 +100,7 @@ func (o *opening) member(reg *es.Registry, name []byte, value jsontext.Value) {
 		expected := es.Version(n)
 		o.Expected = &expected
 	default:
-		m := moduleCalled(reg, name)
+		m := reg.ModuleByNoun(string(name))
 		switch {
 		case m == nil:
 			problem = unknownName(string(name), envelopeMembers(reg))
@@ -114,15 +114,6 @@ func (o *opening) member(reg *es.Registry, name []byte, value jsontext.Value) {
 	if problem != "" {
 		o.wrong.add(pointer("", name), problem)
 	}
-}
-
-func moduleCalled(reg *es.Registry, noun []byte) *es.Module {
-	for _, m := range reg.Modules {
-		if m.Noun == string(noun) {
-			return m
-		}
-	}
-	return nil
 }
 
 func envelopeMembers(reg *es.Registry) []string {

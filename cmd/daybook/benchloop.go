@@ -10,6 +10,8 @@ import (
 	"net"
 	"strconv"
 	"time"
+
+	"daybook/adapters/apiclient"
 )
 
 // The closed loop speaks HTTP/1.1 by hand over its own connection: requests are laid out once and only their numbers change, and
@@ -68,7 +70,7 @@ func (w *worker) closedLoop(ctx context.Context) {
 		conn, err := w.dial(ctx)
 		if err != nil {
 			w.failed(err.Error())
-			if pause(ctx, 100*time.Millisecond) != nil {
+			if apiclient.Pause(ctx, 100*time.Millisecond) != nil {
 				return
 			}
 			continue
@@ -153,16 +155,4 @@ func readAnswer(in *bufio.Reader) (status int, body []byte, err error) {
 	body = make([]byte, length)
 	_, err = io.ReadFull(in, body)
 	return status, body, err
-}
-
-// pause waits, or gives the context's error.
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

@@ -25,9 +25,12 @@ const relayPage = 256
 func (e *Engine) relay(ctx context.Context) {
 	name := "relay:" + e.EventsTopic
 	for failures := 0; ctx.Err() == nil; {
-		err := e.relayFrom(ctx, name)
+		gotOn, err := e.relayFrom(ctx, name)
 		if ctx.Err() != nil {
 			return
+		}
+		if gotOn { // so the failures are not in a row
+			failures = 0
 		}
 		failures++
 		e.Observer.Failed("relay to "+e.EventsTopic, err)
@@ -43,31 +46,32 @@ const saveEvery = 100 * time.Millisecond
 // what came meanwhile together, which leaves more of the processor to commands.
 const relayPace = 3 * time.Millisecond
 
-// relayFrom relays from the checkpoint on until something fails.
-func (e *Engine) relayFrom(ctx context.Context, name string) error {
+// relayFrom relays from the checkpoint on until something fails, and reports whether it published anything before.
+func (e *Engine) relayFrom(ctx context.Context, name string) (gotOn bool, err error) {
 	at, err := e.relayStart(ctx, name)
 	if err != nil {
-		return err
+		return false, err
 	}
 	saved, savedAt := at, e.Now()
 	for {
 		if err := e.awaitEvents(ctx, at, saved != at); err != nil {
-			return err
+			return gotOn, err
 		}
 		next, failed := e.publish(ctx, at)
 		rests := next == at
+		gotOn = gotOn || !rests
 		if next < at+relayPage {
 			pause(ctx, relayPace)
 		}
 		at = next
 		if now := e.Now(); at != saved && (rests || now.Sub(savedAt) >= saveEvery) {
 			if err := e.Store.SaveCheckpoint(ctx, name, at); err != nil {
-				return errors.Join(failed, err)
+				return gotOn, errors.Join(failed, err)
 			}
 			saved, savedAt = at, now
 		}
 		if failed != nil {
-			return failed
+			return gotOn, failed
 		}
 	}
 }

@@ -131,7 +131,7 @@ func Append(ctx context.Context, s Store, now time.Time, stream es.StreamID, exp
 			return nil, ErrVersionConflict
 		}
 	}
-	at := known.RecordedAfter(now)
+	at := NextTime(known.LastRecordedAt, now)
 	events := make([]es.Recorded, len(drafts))
 	for i, d := range drafts {
 		n := es.Version(i + 1)
@@ -147,12 +147,7 @@ func Append(ctx context.Context, s Store, now time.Time, stream es.StreamID, exp
 // ErrVersionConflict: the stream is not at the version the caller expected.
 var ErrVersionConflict = fault.New(fault.Conflict, "version_conflict", "The stream is not at the expected version.")
 
-// RecordedAfter is the recorded time of the next command: the clock, but always later than the last one.
-func (k Known) RecordedAfter(now time.Time) time.Time {
-	return NextTime(k.LastRecordedAt, now)
-}
-
-// NextTime is now in UTC and microseconds, or one microsecond after last if that is later.
+// NextTime is the recorded time of the next command: now in UTC and microseconds, or one microsecond after last if that is later.
 func NextTime(last, now time.Time) time.Time {
 	now = now.UTC().Truncate(time.Microsecond)
 	if earliest := last.Add(time.Microsecond); now.Before(earliest) {
