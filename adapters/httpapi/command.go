@@ -114,7 +114,7 @@ func (s *server) commandRequest(w http.ResponseWriter, r *http.Request, q *value
 // readBody appends the body to dst and stops when it is longer than one command may be.
 func readBody(dst []byte, r *http.Request) ([]byte, error) {
 	if r.ContentLength > wire.MaxBody {
-		return dst, errBodyTooLarge
+		return dst, tooLarge(r.Body)
 	}
 	for {
 		if len(dst) == cap(dst) {
@@ -124,13 +124,22 @@ func readBody(dst []byte, r *http.Request) ([]byte, error) {
 		dst = dst[:len(dst)+n]
 		switch {
 		case len(dst) > wire.MaxBody:
-			return dst, errBodyTooLarge
+			return dst, tooLarge(r.Body)
 		case errors.Is(err, io.EOF):
 			return dst, nil
 		case err != nil:
 			return dst, brokenBody(err)
 		}
 	}
+}
+
+// graceBody is how much of a body that is too large is still read: a client that is about done sending then reads its answer,
+// where the connection would else be reset under it.
+const graceBody = 128 << 10
+
+func tooLarge(body io.Reader) error {
+	_, _ = io.CopyN(io.Discard, body, graceBody) // whatever it gives, the answer is the same
+	return errBodyTooLarge
 }
 
 // brokenBody says why a body could not be read to its end.
