@@ -1,7 +1,7 @@
 # Elasticsearch put together from its published Maven artifacts: the server's own code, run by a small launcher without
 # entitlements and bootstrap checks, so for tests only. Sourced by scripts/servers. Needs a JDK 17, Maven and curl.
 # What it lacks (scripts, delete by query, most analysers) is a module that is not published; Daybook needs none of it.
-# shellcheck shell=bash disable=SC2154
+# shellcheck shell=bash disable=SC2034,SC2154,SC2164
 
 USUAL_PORT=19200
 PORTS=1
@@ -24,10 +24,13 @@ install() {
   lock "$program"
   [ ! -e "$program/complete" ] || return 0 # another start made it while this one waited
   log "fetching the jars and compiling the launcher ..."
-  rm -rf -- "$program"/*
+  rm -rf -- "${program:?}"/*
   mkdir -p "$program"/{lib,launcher,plugins,config} "$transport"
-  mvn -B -q -C -Dstyle.color=never -f "$SOURCES/pom.xml" \
-    dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory="$jars" >/dev/null || die "Maven could not fetch the jars"
+  mvn -B -q -C -Dstyle.color=never -f "$SOURCES/pom.xml" dependency:copy-dependencies \
+    -DincludeScope=runtime -DoutputDirectory="$jars" >"$program/maven.log" 2>&1 || {
+    tail -n 20 "$program/maven.log" >&2
+    die "Maven could not fetch the jars"
+  }
   # The transport is a module with a class loader of its own; a jar must not be in both places.
   mv "$jars"/transport-netty4-*.jar "$jars"/netty-*.jar "$jars"/elasticsearch-ssl-config-*.jar "$transport/"
   mv "$jars"/*.jar "$program/lib/"
@@ -99,13 +102,13 @@ begin() {
     --module-path "$program/lib" --add-modules=org.elasticsearch.server,jdk.net,jdk.management \
     -cp "$program/launcher" EsLauncher "$program" "http.port=$1" "path.data=$dir/data" "path.logs=$dir"
   echo "$SPAWNED" >elasticsearch.pid
-  wait_until 90 answers_or_ended "$1" "$SPAWNED" && alive "$SPAWNED" "" && return 0
+  wait_until 90 answers_or_ended "$1" "$SPAWNED" && answers "$1" && return 0
   tail -n 20 "$dir/server.log" >&2 || true
   end KILL
-  die "did not answer within 90 s; see $dir/server.log"
+  die "ended, or did not answer within 90 s; see $dir/server.log"
 }
 
-answers_or_ended() { answers "$1" || ! alive "$2" ""; }
+answers_or_ended() { answers "$1" || ended "$2"; }
 
 # end SIGNAL
 end() {

@@ -1,5 +1,5 @@
 # What the servers of scripts/servers have in common: words, folders, users, processes, ports, packages. Sourced, never run.
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2015,SC2154
 
 NAME=servers # of the server at hand, in every message
 
@@ -64,6 +64,7 @@ spawn() {
   shift 2
   setsid "${prefix[@]}" "$@" </dev/null >>"$logfile" 2>&1 8>&- 9>&- &
   SPAWNED=$!
+  disown
   # until it has become the command, its command line is still this script's
   wait_until 10 became_another "$SPAWNED" "$(readlink "/proc/$$/exe")" || die "'$1' was not executed within 10 s"
 }
@@ -95,8 +96,16 @@ wait_until() {
 
 # alive PID TEXT: PID runs and its command line holds TEXT, so that a number given to another process since does not count.
 # A zombie has no command line: it counts as dead.
-alive() { [ -n "$1" ] && tr '\0' ' ' 2>/dev/null <"/proc/$1/cmdline" | grep -qF -- "$2"; }
+alive() {
+  local words
+  [ -n "$1" ] && [ -r "/proc/$1/cmdline" ] || return 1
+  words=$(tr '\0' ' ' 2>/dev/null <"/proc/$1/cmdline") || return 1
+  [ -n "$words" ] && [[ $words == *"$2"* ]]
+}
 dead() { ! alive "$1" "$2"; }
+
+# ended PID: it is gone, or a zombie. For a process of our own, whose command line is empty while it becomes another program.
+ended() { [ ! -e "/proc/$1" ] || grep -qs '^State:[[:space:]]*Z' "/proc/$1/status"; }
 reaped() { [ ! -e "/proc/$1" ]; }
 
 read_pid() { if [ -r "$1" ]; then head -n 1 "$1" | tr -dc 0-9; fi; }

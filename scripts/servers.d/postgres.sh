@@ -1,6 +1,6 @@
 # PostgreSQL of the distribution's packages, the newest major version that is installed. Sourced by scripts/servers.
 # The role daybook (password daybook) may create databases and owns the database daybook; the superuser is postgres.
-# shellcheck shell=bash disable=SC2154
+# shellcheck shell=bash disable=SC2034,SC2154,SC2164
 
 MINIMUM=15
 USUAL_PORT=15432

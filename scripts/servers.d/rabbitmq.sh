@@ -1,7 +1,7 @@
 # RabbitMQ of the distribution's packages as a private node, without plugins (management makes each stop 5 s longer).
 # Sourced by scripts/servers. User, password and vhost are daybook. It takes three ports: AMQP, Erlang distribution, epmd.
 # Queues whose name begins with "test-" expire when nobody has used them for 15 minutes, as nothing but the node can list them.
-# shellcheck shell=bash disable=SC2154
+# shellcheck shell=bash disable=SC2034,SC2154,SC2164
 
 USUAL_PORT=15680
 PORTS=3
@@ -46,10 +46,10 @@ begin() {
   wait_until 90 answers_or_ended "$1" "$SPAWNED" && answers "$1" && return 0
   tail -n 15 "$dir/start.log" >&2 || true
   end KILL
-  die "did not answer within 90 s; see $dir/log/rabbit.log"
+  die "ended, or did not answer within 90 s; see $dir/log/rabbit.log"
 }
 
-answers_or_ended() { answers "$1" || ! alive "$2" ""; }
+answers_or_ended() { answers "$1" || ended "$2"; }
 
 configure() {
   cat >rabbitmq.conf <<CONF
