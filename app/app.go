@@ -57,7 +57,7 @@ func New(c Config, build Build, log *slog.Logger, extra ...es.Module) (_ *App, e
 	if err := a.listen(); err != nil {
 		return nil, err
 	}
-	options := engine.Options{Registry: registry, Now: time.Now, EventsTopic: topicPrefix + ".events"}
+	options := engine.Options{Registry: registry, Now: time.Now, EventsTopic: topicPrefix + ".events", Source: "/" + topicPrefix}
 	if options.Store, err = open("store", stores, c.Store.Driver, a.parts(registry)); err != nil {
 		return nil, err
 	}

@@ -4,7 +4,6 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -57,25 +56,25 @@ func newObserver(log *slog.Logger, metrics ports.Observer) ports.Observer {
 // observers tells several observers everything.
 type observers []ports.Observer
 
-func (o observers) Decided(module, command string, replayed bool, err error, took time.Duration) {
+func (o observers) Decided(d ports.Decision) {
 	for _, x := range o {
-		x.Decided(module, command, replayed, err, took)
+		x.Decided(d)
 	}
 }
 
-func (o observers) Committed(commands, events int, head es.Position, took time.Duration) {
+func (o observers) Committed(c ports.Commit) {
 	for _, x := range o {
-		x.Committed(commands, events, head, took)
+		x.Committed(c)
 	}
 }
 
-func (o observers) Relayed(p es.Position) {
+func (o observers) Relayed(p ports.Passage) {
 	for _, x := range o {
 		x.Relayed(p)
 	}
 }
 
-func (o observers) Projected(p, head es.Position) {
+func (o observers) Projected(p ports.Passage, head es.Position) {
 	for _, x := range o {
 		x.Projected(p, head)
 	}

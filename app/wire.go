@@ -28,8 +28,7 @@ var (
 	}
 	buses = map[string]func(parts) (ports.Bus, error){
 		"memory": func(p parts) (ports.Bus, error) {
-			pubSub := membus.New(membus.Options{})
-			return watermillbus.New(pubSub, pubSub, watermillbus.Options{Log: p.log})
+			return watermillbus.New(membus.New(membus.Options{}), watermillbus.Options{Log: p.log})
 		},
 	}
 	views = map[string]func(parts) (ports.Views, error){

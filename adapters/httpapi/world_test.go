@@ -42,12 +42,12 @@ type world struct {
 
 type silent struct{}
 
-func (silent) Decided(string, string, bool, error, time.Duration) {}
-func (silent) Committed(int, int, es.Position, time.Duration)     {}
-func (silent) Relayed(es.Position)                                {}
-func (silent) Projected(es.Position, es.Position)                 {}
-func (silent) Parked(string, string, error)                       {}
-func (silent) Failed(string, error)                               {}
+func (silent) Decided(ports.Decision)               {}
+func (silent) Committed(ports.Commit)               {}
+func (silent) Relayed(ports.Passage)                {}
+func (silent) Projected(ports.Passage, es.Position) {}
+func (silent) Parked(string, string, error)         {}
+func (silent) Failed(string, error)                 {}
 
 type syncBuffer struct {
 	mu sync.Mutex
@@ -97,7 +97,7 @@ func newWorld(tb testing.TB, change ...func(*options)) *world {
 	}
 	reg := registry(tb)
 	pubsub := membus.New(membus.Options{})
-	bus, err := watermillbus.New(pubsub, pubsub, watermillbus.Options{})
+	bus, err := watermillbus.New(pubsub, watermillbus.Options{})
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -21,21 +22,19 @@ type Options struct {
 	NackPause time.Duration // between a nack and the next delivery of the message; default one second
 }
 
-// Bus is a message.Publisher and a message.Subscriber. Every subscription of a topic gets every message published to the
-// topic after Subscribe returned, one at a time, in the order of each publisher. All methods may be called concurrently.
+// Bus is a message.Publisher, and Subscriber makes it a message.Subscriber. Every subscription of a topic gets every message
+// published to the topic after Subscribe returned, in the order of each publisher. All methods may be called concurrently.
 type Bus struct {
 	options Options
 
 	mu            sync.RWMutex
-	subscriptions map[string][]*subscription // by topic; the slices are replaced, never changed, so Publish reads them unlocked
+	subscriptions map[string][]*subscription    // by topic; the slices are replaced, never changed, so Publish reads them unlocked
+	kept          map[string][]*message.Message // by topic that ends in ".dead": messages that nobody has settled
 	closed        chan struct{}
 	running       sync.WaitGroup // the subscriptions' goroutines
 }
 
-var (
-	_ message.Publisher  = (*Bus)(nil)
-	_ message.Subscriber = (*Bus)(nil)
-)
+var _ message.Publisher = (*Bus)(nil)
 
 // New gives an open Bus. Close it to end its goroutines.
 func New(o Options) *Bus {
@@ -45,7 +44,7 @@ func New(o Options) *Bus {
 	if o.NackPause <= 0 {
 		o.NackPause = time.Second
 	}
-	return &Bus{options: o, subscriptions: map[string][]*subscription{}, closed: make(chan struct{})}
+	return &Bus{options: o, subscriptions: map[string][]*subscription{}, kept: map[string][]*message.Message{}, closed: make(chan struct{})}
 }
 
 // Publish puts the messages into the queue of each subscription of the topic and blocks while one of them is full: until
@@ -54,6 +53,9 @@ func New(o Options) *Bus {
 func (b *Bus) Publish(topic string, messages ...*message.Message) error {
 	if err := b.refused(); err != nil {
 		return err
+	}
+	if strings.HasSuffix(topic, ".dead") {
+		b.keep(topic, messages)
 	}
 	b.mu.RLock()
 	subscriptions := b.subscriptions[topic]
@@ -84,15 +86,16 @@ func (b *Bus) enqueue(s *subscription, m *message.Message) error {
 	}
 }
 
-// Subscribe gives the messages of the topic. The next one comes after the last one's Ack; after a Nack the same one comes
-// again when the pause is over. The channel is closed when ctx ends or the bus is closed, and what is queued is dropped.
-func (b *Bus) Subscribe(ctx context.Context, topic string) (<-chan *message.Message, error) {
+// Subscribe gives the messages of the topic. Names mean nothing here, since no message outlives the process. When ahead is 1
+// the next one comes after the last one's Ack, and after a Nack the same one comes again when the pause is over; else they
+// come as fast as they are taken. The channel is closed when ctx ends or the bus is closed, and what is queued is dropped.
+func (b *Bus) Subscribe(ctx context.Context, topic, _ string, ahead int) (<-chan *message.Message, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if err := b.refused(); err != nil {
 		return nil, err
 	}
-	s := newSubscription(ctx, b.options)
+	s := newSubscription(ctx, b.options, ahead)
 	b.subscriptions[topic] = append(slices.Clip(b.subscriptions[topic]), s)
 	b.running.Go(func() {
 		defer b.remove(topic, s)
@@ -134,3 +137,14 @@ func (b *Bus) remove(topic string, s *subscription) {
 		delete(b.subscriptions, topic)
 	}
 }
+
+// Subscriber is the bus as a message.Subscriber, one message at a time.
+func (b *Bus) Subscriber() message.Subscriber { return subscriber{b} }
+
+type subscriber struct{ bus *Bus }
+
+func (s subscriber) Subscribe(ctx context.Context, topic string) (<-chan *message.Message, error) {
+	return s.bus.Subscribe(ctx, topic, "", 1)
+}
+
+func (s subscriber) Close() error { return s.bus.Close() }

@@ -42,7 +42,7 @@ func (r *remembering) Publish(topic string, messages ...*message.Message) error 
 func (r *remembering) Subscribe(ctx context.Context, topic string) (<-chan *message.Message, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	out, err := r.Bus.Subscribe(ctx, topic)
+	out, err := r.Bus.Subscribe(ctx, topic, "", 1)
 	if err != nil {
 		return nil, err
 	}
@@ -124,7 +124,7 @@ func TestPublishStopsWaitingWhenItsContextTheSubscriptionOrTheBusEnds(t *testing
 				b := New(Options{Queue: 1})
 				defer b.Close()
 				ctx, endSubscription := context.WithCancel(t.Context())
-				if _, err := b.Subscribe(ctx, "t"); err != nil {
+				if _, err := b.Subscribe(ctx, "t", "", 1); err != nil {
 					t.Fatal(err)
 				}
 				publish(t, b, "t", "1")
@@ -159,14 +159,14 @@ func TestAClosedBusRefusesAndItsChannelsAreClosed(t *testing.T) {
 	if err := b.Publish("t", message.NewMessage("1", nil)); !errors.Is(err, ErrClosed) {
 		t.Fatalf("Publish: %v", err)
 	}
-	if _, err := b.Subscribe(t.Context(), "t"); !errors.Is(err, ErrClosed) {
+	if _, err := b.Subscribe(t.Context(), "t", "", 1); !errors.Is(err, ErrClosed) {
 		t.Fatalf("Subscribe: %v", err)
 	}
 }
 
 func subscribe(t *testing.T, b *Bus, topic string) <-chan *message.Message {
 	t.Helper()
-	messages, err := b.Subscribe(t.Context(), topic)
+	messages, err := b.Subscribe(t.Context(), topic, "", 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -188,7 +188,7 @@ func BenchmarkPublishToAck(b *testing.B) {
 			bus := New(Options{})
 			var acked sync.WaitGroup
 			for range subscribers {
-				messages, err := bus.Subscribe(b.Context(), "t")
+				messages, err := bus.Subscribe(b.Context(), "t", "", 1)
 				if err != nil {
 					b.Fatal(err)
 				}

@@ -12,16 +12,18 @@ type subscription struct {
 	ctx   context.Context // ends with the subscriber's context, or when the bus is closed
 	end   context.CancelFunc
 	queue chan *message.Message
-	out   chan *message.Message // unbuffered: a message is taken from the queue only when the one before it is done
+	out   chan *message.Message // unbuffered: a message is taken from the queue only when it can be handed out
+	ahead bool                  // messages are handed out before those before them are done
 	pause time.Duration
 }
 
-func newSubscription(ctx context.Context, o Options) *subscription {
+func newSubscription(ctx context.Context, o Options, ahead int) *subscription {
 	ctx, end := context.WithCancel(ctx)
 	return &subscription{
 		ctx: ctx, end: end,
 		queue: make(chan *message.Message, o.Queue),
 		out:   make(chan *message.Message),
+		ahead: ahead > 1,
 		pause: o.NackPause,
 	}
 }
@@ -33,6 +35,10 @@ func (s *subscription) run() {
 	for {
 		select {
 		case m := <-s.queue:
+			if s.ahead {
+				s.hand(m)
+				continue
+			}
 			for !s.deliver(m) {
 				if !s.rest() {
 					return
@@ -63,6 +69,16 @@ func (s *subscription) deliver(m *message.Message) bool {
 	case <-ctx.Done():
 	}
 	return false
+}
+
+// hand gives out a copy of m and does not wait for what becomes of it.
+func (s *subscription) hand(m *message.Message) {
+	m = m.Copy()
+	m.SetContext(s.ctx)
+	select {
+	case s.out <- m:
+	case <-s.ctx.Done():
+	}
 }
 
 // rest lets the pause after a nack pass, and reports whether the subscription goes on.

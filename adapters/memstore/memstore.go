@@ -21,6 +21,8 @@ type Store struct {
 	life context.Context // ends when the store is closed
 	end  context.CancelFunc
 
+	leases ports.LocalLeases
+
 	mu          sync.RWMutex // guards what follows
 	events      []es.Recorded
 	streams     map[es.StreamID][]es.Position
@@ -139,13 +141,33 @@ func (s *Store) Checkpoint(ctx context.Context, name string) (es.Position, error
 }
 
 // SaveCheckpoint implements ports.Store.
-func (s *Store) SaveCheckpoint(ctx context.Context, name string, p es.Position) error {
+func (s *Store) SaveCheckpoint(ctx context.Context, name string, token ports.Token, p es.Position) error {
 	if err := s.usable(ctx); err != nil {
+		return err
+	}
+	if err := s.leases.Check(name, token); err != nil {
 		return err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.checkpoints[name] = p
+	return nil
+}
+
+// Lease implements ports.Store.
+func (s *Store) Lease(ctx context.Context, name, holder string, ttl time.Duration) (ports.Token, error) {
+	if err := s.usable(ctx); err != nil {
+		return 0, err
+	}
+	return s.leases.Lease(name, holder, time.Now(), ttl)
+}
+
+// Release implements ports.Store.
+func (s *Store) Release(ctx context.Context, name string, token ports.Token) error {
+	if err := s.usable(ctx); err != nil {
+		return err
+	}
+	s.leases.Release(name, token)
 	return nil
 }
 

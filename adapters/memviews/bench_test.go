@@ -47,7 +47,7 @@ func fill(b *testing.B, v *memviews.Views, view *es.View, n int) {
 		for i, n := range batch {
 			changes[i] = change(view, n, 1)
 		}
-		must(b, v.Write(b.Context(), changes, at, at+1))
+		must(b, v.Write(b.Context(), 0, changes, at, at+1))
 		at++
 	}
 }
@@ -79,10 +79,10 @@ func BenchmarkFillAMillionAndOpen(b *testing.B) {
 		b.StartTimer()
 		started := time.Now()
 		for i := range n / 1000 {
-			must(b, v.Write(b.Context(), changes[i*1000:(i+1)*1000], es.Position(i), es.Position(i+1)))
+			must(b, v.Write(b.Context(), 0, changes[i*1000:(i+1)*1000], es.Position(i), es.Position(i+1)))
 		}
 		written := time.Now()
-		must(b, v.Open(b.Context()))
+		must(b, v.Open(b.Context(), 0))
 		b.ReportMetric(written.Sub(started).Seconds(), "s-write")
 		b.ReportMetric(time.Since(written).Seconds(), "s-open")
 		b.StopTimer()
@@ -99,7 +99,7 @@ func BenchmarkWriteAThousandChanged(b *testing.B) {
 		b.Run(fmt.Sprintf("of %d, read between=%t", stored, read), func(b *testing.B) {
 			v, view := newViews(b)
 			fill(b, v, view, stored)
-			must(b, v.Open(b.Context()))
+			must(b, v.Open(b.Context(), 0))
 			at := es.Position(stored / 1000)
 			for version := es.Version(2); b.Loop(); version++ {
 				b.StopTimer()
@@ -112,7 +112,7 @@ func BenchmarkWriteAThousandChanged(b *testing.B) {
 					must(b, err)
 				}
 				b.StartTimer()
-				must(b, v.Write(b.Context(), changes, at, at+1))
+				must(b, v.Write(b.Context(), 0, changes, at, at+1))
 				at++
 			}
 		})
@@ -122,7 +122,7 @@ func BenchmarkWriteAThousandChanged(b *testing.B) {
 func BenchmarkReadOfAMillion(b *testing.B) {
 	v, view := newViews(b)
 	fill(b, v, view, 1_000_000)
-	must(b, v.Open(b.Context()))
+	must(b, v.Open(b.Context(), 0))
 	b.Run("Get", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {

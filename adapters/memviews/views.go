@@ -31,6 +31,7 @@ type Views struct {
 	views      map[string]*documents
 	names      []string // of the views, in the order of the registry
 	checkpoint es.Position
+	token      ports.Token // the highest of a writer
 	open       bool
 	closed     bool
 	snapshot   *snapshot // of the documents as they are; nil until a reader wants one
@@ -48,11 +49,14 @@ func New(registry *es.Registry) *Views {
 	return v
 }
 
+// Shared is false: every process has its own.
+func (v *Views) Shared() bool { return false }
+
 // Reset empties the views.
-func (v *Views) Reset(ctx context.Context) error {
+func (v *Views) Reset(ctx context.Context, token ports.Token) error {
 	v.writing.Lock()
 	defer v.writing.Unlock()
-	if err := v.unusable(ctx); err != nil {
+	if err := v.unwritable(ctx, token); err != nil {
 		return err
 	}
 	v.mu.Lock()
@@ -70,10 +74,10 @@ func (v *Views) empty() {
 }
 
 // Open builds all indexes at once, which is many times faster than one document at a time.
-func (v *Views) Open(ctx context.Context) error {
+func (v *Views) Open(ctx context.Context, token ports.Token) error {
 	v.writing.Lock()
 	defer v.writing.Unlock()
-	if err := v.unusable(ctx); err != nil || v.open {
+	if err := v.unwritable(ctx, token); err != nil || v.open {
 		return err
 	}
 	built := map[string][]*index{}
@@ -155,6 +159,18 @@ func (v *Views) unusable(ctx context.Context) error {
 		return ports.ErrViewUnavailable.Because(errors.New("memviews: closed"))
 	}
 	return ctx.Err()
+}
+
+// unwritable is why this writer can change nothing; writing is held.
+func (v *Views) unwritable(ctx context.Context, token ports.Token) error {
+	if err := v.unusable(ctx); err != nil {
+		return err
+	}
+	if token < v.token {
+		return ports.ErrCheckpointMoved
+	}
+	v.token = token
+	return nil
 }
 
 // unreadable is why documents cannot be read.

@@ -8,10 +8,10 @@ import (
 )
 
 // Write locks readers out for as long as it takes to put the documents in place, a few microseconds each.
-func (v *Views) Write(ctx context.Context, changes []ports.Change, from, to es.Position) error {
+func (v *Views) Write(ctx context.Context, token ports.Token, changes []ports.Change, from, to es.Position) error {
 	v.writing.Lock()
 	defer v.writing.Unlock()
-	if err := v.unusable(ctx); err != nil {
+	if err := v.unwritable(ctx, token); err != nil {
 		return err
 	}
 	if v.checkpoint != from {

@@ -33,31 +33,41 @@ func New(e *engine.Engine, bus ports.Bus, registry *es.Registry) *API {
 	return &API{e, bus, registry}
 }
 
-// Subscribe takes commands from the topic until ctx ends.
+// Subscriber is the name under which commands are taken: one process at a time is served.
+const Subscriber = "commands"
+
+// inFlight is how many commands may be on their way to the sequencer at once.
+const inFlight = 1024
+
+// Subscribe takes commands from the topic until ctx ends, in the order in which they came.
 func (a *API) Subscribe(ctx context.Context, topic string) error {
-	return a.bus.Subscribe(ctx, topic, "commands", a.handle)
+	lane := a.engine.Lane()
+	return a.bus.SubscribeAhead(ctx, ports.Subscription{Topic: topic, Name: Subscriber}, inFlight,
+		func(ctx context.Context, m ports.Message) func() error { return a.start(ctx, lane, m) })
 }
 
-// handle runs one command. It waits while the engine's queue is full. What cannot ever succeed is returned, so that the
-// message goes to the dead letters: an envelope that cannot be read, and a refusal that nobody asked to hear. What may
-// succeed later is returned too, and is delivered again; the envelope's id makes that safe.
-func (a *API) handle(ctx context.Context, m ports.Message) error {
+// start sends one command on its way; it waits while the engine's queue is full. What cannot ever succeed ends in an error
+// of that kind, so that the message goes to the dead letters: an envelope that cannot be read, and a refusal that nobody
+// asked to hear. What may succeed later ends in an error too, and is started again; the envelope's id makes that safe.
+func (a *API) start(ctx context.Context, lane *engine.Lane, m ports.Message) func() error {
 	envelope, err := wire.DecodeEnvelope(a.registry, m.Body)
 	if err != nil {
-		return a.refuse(ctx, m, envelope.ID, engine.Answer{}, err, true)
+		return func() error { return a.refuse(ctx, m, envelope.ID, engine.Answer{}, err, true) }
 	}
-	ticket, err := a.engine.Submit(ctx, false, envelope.Request(metadata(m)))
+	ticket, err := lane.Submit(ctx, envelope.Request(metadata(m)))
 	if err != nil {
-		return err
+		return func() error { return err }
 	}
-	results, err := ticket.Wait(ctx)
-	if err != nil {
-		return err
+	return func() error {
+		results, err := ticket.Wait(ctx)
+		if err != nil {
+			return err
+		}
+		if err := results[0].Err; err != nil {
+			return a.refuse(ctx, m, envelope.ID, results[0].Answer, err, false)
+		}
+		return a.reply(ctx, m, wire.AppendAnswerLine(nil, &envelope, &results[0].Answer))
 	}
-	if err := results[0].Err; err != nil {
-		return a.refuse(ctx, m, envelope.ID, results[0].Answer, err, false)
-	}
-	return a.reply(ctx, m, wire.AppendAnswerLine(nil, &envelope, &results[0].Answer))
 }
 
 // refuse answers an error that is final and leaves all others to be tried again.

@@ -35,7 +35,7 @@ func TestAPowerLossLosesNothingThatWasAnsweredAndHalvesNothing(t *testing.T) {
 			}
 		}
 		for i := range n % 4 {
-			if err := s.SaveCheckpoint(t.Context(), "c", es.Position(n+i)); err != nil { // not synced
+			if err := s.SaveCheckpoint(t.Context(), "c", 0, es.Position(n+i)); err != nil { // not synced
 				t.Fatal(err)
 			}
 		}

@@ -119,7 +119,7 @@ func TestAWriteThatMustNotFailAndDidStopsTheStoreForGood(t *testing.T) {
 			}
 			on.Store(false) // the disk is well again, and still nothing is written: what was lost stays lost
 			wantCode(t, "the next commit", write(t, s, "a", 3, 1, "later"), ports.ErrStoreUnavailable, "has failed", "reads go on", "start Daybook again")
-			wantCode(t, "a checkpoint", s.SaveCheckpoint(t.Context(), "c", 1), ports.ErrStoreUnavailable)
+			wantCode(t, "a checkpoint", s.SaveCheckpoint(t.Context(), "c", 0, 1), ports.ErrStoreUnavailable)
 			wantFeed(t, s, acked)
 			if events, err := s.ReadStream(t.Context(), "a", 0, 10); err != nil || len(events) != 3 {
 				t.Errorf("the stream shows %d events, %v; want 3", len(events), err)

@@ -78,6 +78,7 @@ type Store struct {
 	closed bool         // guarded by use
 
 	checkpoints sync.Mutex // held while one is saved
+	leases      ports.LocalLeases
 
 	turn chan struct{} // holds a token while a unit of work is open; whoever put it there may touch what follows
 	last time.Time     // recorded time of the event at head; zero while there is none

@@ -238,11 +238,14 @@ func (s *Store) checkpoint(name string) (es.Position, error) {
 
 // SaveCheckpoint implements ports.Store. Only a lower position than before is waited for until it is on disk: losing one
 // that is higher does no harm.
-func (s *Store) SaveCheckpoint(ctx context.Context, name string, p es.Position) error {
+func (s *Store) SaveCheckpoint(ctx context.Context, name string, token ports.Token, p es.Position) error {
 	if err := s.enter(ctx); err != nil {
 		return err
 	}
 	defer s.leave()
+	if err := s.leases.Check(name, token); err != nil {
+		return err
+	}
 	if err := s.stop.failure(); err != nil {
 		return s.failed(err)
 	}
@@ -266,4 +269,23 @@ func (s *Store) SaveCheckpoint(ctx context.Context, name string, p es.Position) 
 // failed is the fault of a store that takes no more writes.
 func (s *Store) failed(err error) error {
 	return ports.ErrStoreUnavailable.Say("The store in %s has failed (%v) and takes no more writes; reads go on. Look after the disk and start Daybook again.", s.options.Dir, err).Because(err)
+}
+
+// Lease implements ports.Store. One process has the store open, so leases need not outlive it.
+func (s *Store) Lease(ctx context.Context, name, holder string, ttl time.Duration) (ports.Token, error) {
+	if err := s.enter(ctx); err != nil {
+		return 0, err
+	}
+	defer s.leave()
+	return s.leases.Lease(name, holder, time.Now(), ttl)
+}
+
+// Release implements ports.Store.
+func (s *Store) Release(ctx context.Context, name string, token ports.Token) error {
+	if err := s.enter(ctx); err != nil {
+		return err
+	}
+	defer s.leave()
+	s.leases.Release(name, token)
+	return nil
 }

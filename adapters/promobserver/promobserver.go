@@ -2,12 +2,11 @@
 package promobserver
 
 import (
-	"time"
-
 	"github.com/prometheus/client_golang/prometheus"
 
 	"daybook/core/es"
 	"daybook/core/fault"
+	"daybook/core/ports"
 )
 
 // Observer is a ports.Observer that feeds metrics. Its methods may be called concurrently.
@@ -71,34 +70,34 @@ var results = func() []string {
 }()
 
 // Decided counts one answer.
-func (o *Observer) Decided(module, command string, replayed bool, err error, took time.Duration) {
+func (o *Observer) Decided(d ports.Decision) {
 	result := "ok"
-	if err != nil {
-		result = fault.KindOf(err).String()
+	if d.Err != nil {
+		result = fault.KindOf(d.Err).String()
 	}
-	if c, ok := o.results[resultKey{module, command, result}]; ok {
+	if c, ok := o.results[resultKey{d.Module, d.Command, result}]; ok {
 		c.Inc()
 	}
-	if replayed {
+	if d.Replayed {
 		o.replayed.Inc()
 	}
-	o.seconds.Observe(took.Seconds())
+	o.seconds.Observe(d.Took.Seconds())
 }
 
 // Committed counts one batch.
-func (o *Observer) Committed(_, events int, head es.Position, took time.Duration) {
-	o.batches.Observe(float64(events))
-	o.commits.Observe(took.Seconds())
-	o.head.Set(float64(head))
+func (o *Observer) Committed(c ports.Commit) {
+	o.batches.Observe(float64(len(c.Events)))
+	o.commits.Observe(c.Ended.Sub(c.Began).Seconds())
+	o.head.Set(float64(c.Head))
 }
 
 // Relayed notes how far the relay is.
-func (o *Observer) Relayed(p es.Position) { o.relayed.Set(float64(p)) }
+func (o *Observer) Relayed(p ports.Passage) { o.relayed.Set(float64(p.To)) }
 
 // Projected notes how far the views are.
-func (o *Observer) Projected(p, head es.Position) {
-	o.projected.Set(float64(p))
-	o.lag.Set(float64(head - min(p, head)))
+func (o *Observer) Projected(p ports.Passage, head es.Position) {
+	o.projected.Set(float64(p.To))
+	o.lag.Set(float64(head - min(p.To, head)))
 	o.head.Set(float64(head))
 }
 

@@ -4,10 +4,10 @@ package slogobserver
 
 import (
 	"log/slog"
-	"time"
 
 	"daybook/core/es"
 	"daybook/core/fault"
+	"daybook/core/ports"
 )
 
 // Observer is a ports.Observer that logs. Its methods may be called concurrently.
@@ -17,26 +17,39 @@ type Observer struct{ log *slog.Logger }
 func New(log *slog.Logger) *Observer { return &Observer{log} }
 
 // Decided logs answers that are our fault, with their cause, which clients are not shown.
-func (o *Observer) Decided(module, command string, _ bool, err error, _ time.Duration) {
-	if err == nil {
+func (o *Observer) Decided(d ports.Decision) {
+	if d.Err == nil {
 		return
 	}
-	switch fault.KindOf(err) {
+	switch fault.KindOf(d.Err) {
 	case fault.Internal, fault.Unknown:
-		o.log.Error("a command failed", "module", module, "command", command, "error", err)
+		o.log.Error("a command failed", decision(d)...)
 	case fault.Unavailable:
-		o.log.Debug("a command was not taken", "module", module, "command", command, "error", err)
+		o.log.Debug("a command was not taken", decision(d)...)
 	}
 }
 
+// decision is what tells one command from all others.
+func decision(d ports.Decision) []any {
+	about := []any{"module", d.Module, "command", d.Command, "account", string(d.Stream), "error", d.Err}
+	for _, id := range [...]struct{ name, value string }{
+		{"request", d.Metadata.RequestID}, {"correlation", d.Metadata.CorrelationID}, {"trace", d.Metadata.Traceparent},
+	} {
+		if id.value != "" {
+			about = append(about, id.name, id.value)
+		}
+	}
+	return about
+}
+
 // Committed logs nothing.
-func (o *Observer) Committed(int, int, es.Position, time.Duration) {}
+func (o *Observer) Committed(ports.Commit) {}
 
 // Relayed logs nothing.
-func (o *Observer) Relayed(es.Position) {}
+func (o *Observer) Relayed(ports.Passage) {}
 
 // Projected logs nothing.
-func (o *Observer) Projected(_, _ es.Position) {}
+func (o *Observer) Projected(ports.Passage, es.Position) {}
 
 // Parked logs which document waits and why.
 func (o *Observer) Parked(view, id string, err error) {

@@ -1,8 +1,9 @@
-// Package watermillbus is ports.Bus over any publisher and subscriber of Watermill: one router with its middleware handles
-// what was subscribed to. It knows nothing of a broker; a new one is another pair given to New.
+// Package watermillbus is ports.Bus over publishers and subscribers of Watermill: one router with its middleware handles
+// what was subscribed to. It knows no broker by name; a new one is another Broker given to New.
 package watermillbus
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -27,11 +28,13 @@ type Options struct {
 
 // Bus is a ports.Bus. What is published must not be changed afterwards, and handlers must not change a message's body.
 type Bus struct {
-	pub    message.Publisher
-	sub    message.Subscriber
+	broker Broker
+	log    *slog.Logger
 	router *message.Router
 	ctx    context.Context // ends when Close begins, and every subscription's context with it
 	end    context.CancelFunc
+
+	firstRetry, lastRetry time.Duration
 
 	mu      sync.RWMutex // lets nothing be entered once Close has begun
 	closed  bool
@@ -44,22 +47,25 @@ type Bus struct {
 
 var _ ports.Bus = (*Bus)(nil)
 
-// New gives an open Bus over the pair, which it closes when it is closed itself.
-func New(pub message.Publisher, sub message.Subscriber, o Options) (*Bus, error) {
+// New gives an open Bus over the broker, which it closes when it is closed itself.
+func New(broker Broker, o Options) (*Bus, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
+	o.Retries = cmp.Or(o.Retries, 3)
+	o.FirstRetry = cmp.Or(o.FirstRetry, 100*time.Millisecond)
+	o.LastRetry = cmp.Or(o.LastRetry, 2*time.Second)
 	// Close promises to wait for handlers, so the router must not give up before they are done.
 	router, err := message.NewRouter(message.RouterConfig{CloseTimeout: 1<<63 - 1}, logger{o.Log})
 	if err != nil {
 		return nil, ports.ErrBusUnavailable.Because(err)
 	}
-	middlewares, err := chain(pub, o)
+	middlewares, err := chain(broker, o)
 	if err != nil {
 		return nil, ports.ErrBusUnavailable.Because(err)
 	}
 	router.AddMiddleware(middlewares...)
-	b := &Bus{pub: pub, sub: sub, router: router}
+	b := &Bus{broker: broker, log: o.Log, router: router, firstRetry: o.FirstRetry, lastRetry: o.LastRetry}
 	b.ctx, b.end = context.WithCancel(context.Background())
 	b.keepRouting()
 	failed := make(chan error, 1)
@@ -95,29 +101,39 @@ func (b *Bus) Publish(ctx context.Context, topic string, messages ...ports.Messa
 		}
 		out[i].SetContext(ctx)
 	}
-	return b.fault(ctx, b.pub.Publish(topic, out...))
+	return b.fault(ctx, b.broker.Publish(topic, out...))
 }
 
 // Subscribe opens the subscription and then gives it to the router: a router that fails to subscribe keeps the handler and
-// can never be closed. subscriber names it in the log.
-func (b *Bus) Subscribe(ctx context.Context, topic, subscriber string, h ports.Handler) error {
-	if err := b.refused(ctx); err != nil {
+// can never be closed.
+func (b *Bus) Subscribe(ctx context.Context, s ports.Subscription, h ports.Handler) error {
+	ctx, cancel, err := b.begin(ctx)
+	if err != nil {
 		return err
 	}
-	if !b.enter() {
-		return ports.ErrBusClosed
-	}
 	defer b.entered.Done()
-	ctx, cancel := context.WithCancel(ctx)
-	forget := context.AfterFunc(b.ctx, cancel)
-	context.AfterFunc(ctx, func() { forget() })
-	messages, err := b.sub.Subscribe(ctx, topic)
+	messages, err := b.broker.Subscribe(ctx, s.Topic, s.Name, 1)
 	if err != nil {
 		defer cancel()
 		return b.fault(ctx, err)
 	}
-	b.router.AddConsumerHandler(subscriber+" "+strconv.FormatInt(b.names.Add(1), 10), topic, opened(messages), b.handling(h))
+	b.router.AddConsumerHandler(s.Name+" "+strconv.FormatInt(b.names.Add(1), 10), s.Topic, opened(messages), b.handling(h))
 	return b.fault(ctx, b.router.RunHandlers(b.ctx))
+}
+
+// begin enters the bus with a context that ends with ctx or the bus. The caller must call entered.Done unless it gives an
+// error.
+func (b *Bus) begin(ctx context.Context) (context.Context, context.CancelFunc, error) {
+	if err := b.refused(ctx); err != nil {
+		return nil, nil, err
+	}
+	if !b.enter() {
+		return nil, nil, ports.ErrBusClosed
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	forget := context.AfterFunc(b.ctx, cancel)
+	context.AfterFunc(ctx, func() { forget() })
+	return ctx, cancel, nil
 }
 
 // handling calls h, unless its subscription or the bus has ended since the message was sent.
@@ -143,7 +159,7 @@ func (b *Bus) Close() (err error) {
 		b.mu.Unlock()
 		b.end()
 		b.entered.Wait()
-		err = errors.Join(b.router.Close(), b.pub.Close(), b.sub.Close())
+		err = errors.Join(b.router.Close(), b.broker.Close())
 		b.routing.Wait()
 	})
 	if err != nil {

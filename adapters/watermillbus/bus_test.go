@@ -26,7 +26,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func TestTheBusOverMembusKeepsTheContract(t *testing.T) {
 	contract.Bus(t, func(t *testing.T) ports.Bus {
 		pubSub := newMembus()
-		return open(t, pubSub, pubSub, nil)
+		return open(t, pubSub, nil)
 	})
 }
 
@@ -34,9 +34,9 @@ func newMembus() *membus.Bus {
 	return membus.New(membus.Options{Queue: 128, NackPause: time.Millisecond})
 }
 
-func open(tb testing.TB, pub message.Publisher, sub message.Subscriber, log *slog.Logger) *watermillbus.Bus {
+func open(tb testing.TB, broker watermillbus.Broker, log *slog.Logger) *watermillbus.Bus {
 	tb.Helper()
-	bus, err := watermillbus.New(pub, sub, watermillbus.Options{FirstRetry: time.Microsecond, LastRetry: time.Millisecond, Log: log})
+	bus, err := watermillbus.New(broker, watermillbus.Options{FirstRetry: time.Microsecond, LastRetry: time.Millisecond, Log: log})
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -63,16 +63,16 @@ func (b *broker) Publish(topic string, messages ...*message.Message) error {
 	return b.Bus.Publish(topic, messages...)
 }
 
-func (b *broker) Subscribe(ctx context.Context, topic string) (<-chan *message.Message, error) {
+func (b *broker) Subscribe(ctx context.Context, topic, name string, ahead int) (<-chan *message.Message, error) {
 	if err := b.subscribing.Load(); err != nil {
 		return nil, *err
 	}
-	return b.Bus.Subscribe(ctx, topic)
+	return b.Bus.Subscribe(ctx, topic, name, ahead)
 }
 
 func TestABrokerThatFailsIsUnavailableAndTheBusGoesOn(t *testing.T) {
 	b := &broker{Bus: newMembus()}
-	bus := open(t, b, b, nil)
+	bus := open(t, b, nil)
 	down := errors.New("connection refused")
 	b.publishing.Store(&down)
 	b.subscribing.Store(&down)
@@ -80,7 +80,7 @@ func TestABrokerThatFailsIsUnavailableAndTheBusGoesOn(t *testing.T) {
 	handle := func(_ context.Context, m ports.Message) error { handled <- m.ID; return nil }
 	for what, err := range map[string]error{
 		"Publish":   bus.Publish(t.Context(), "t", ports.Message{ID: "1"}),
-		"Subscribe": bus.Subscribe(t.Context(), "t", "s", handle),
+		"Subscribe": bus.Subscribe(t.Context(), ports.Subscription{Topic: "t"}, handle),
 	} {
 		if !errors.Is(err, ports.ErrBusUnavailable) || !errors.Is(err, down) {
 			t.Errorf("%s: %v", what, err)
@@ -88,7 +88,7 @@ func TestABrokerThatFailsIsUnavailableAndTheBusGoesOn(t *testing.T) {
 	}
 	b.publishing.Store(nil)
 	b.subscribing.Store(nil)
-	if err := bus.Subscribe(t.Context(), "t", "s", handle); err != nil {
+	if err := bus.Subscribe(t.Context(), ports.Subscription{Topic: "t"}, handle); err != nil {
 		t.Fatal(err)
 	}
 	if err := bus.Publish(t.Context(), "t", ports.Message{ID: "2"}); err != nil {
@@ -101,7 +101,7 @@ func TestABrokerThatFailsIsUnavailableAndTheBusGoesOn(t *testing.T) {
 
 func TestADeadMessageThatCannotBePublishedIsDeliveredAgain(t *testing.T) {
 	b := &broker{Bus: newMembus()}
-	bus := open(t, b, b, nil)
+	bus := open(t, b, nil)
 	down := errors.New("connection refused")
 	dead := make(chan ports.Message)
 	subscribe(t, bus, ports.DeadLetters("t"), func(_ context.Context, m ports.Message) error { dead <- m; return nil })
@@ -127,7 +127,7 @@ func TestADeadMessageThatCannotBePublishedIsDeliveredAgain(t *testing.T) {
 
 func TestWhatAHandlerPublishesJoinsTheCorrelationOfItsMessage(t *testing.T) {
 	pubSub := newMembus()
-	bus := open(t, pubSub, pubSub, nil)
+	bus := open(t, pubSub, nil)
 	got := make(chan ports.Message, 2)
 	subscribe(t, bus, "second", func(_ context.Context, m ports.Message) error { got <- m; return nil })
 	subscribe(t, bus, "first", func(ctx context.Context, _ ports.Message) error {
@@ -148,7 +148,7 @@ func TestWhatAHandlerPublishesJoinsTheCorrelationOfItsMessage(t *testing.T) {
 func TestFailuresAndDeadLettersAreLoggedAndNothingElse(t *testing.T) {
 	var out bytes.Buffer
 	pubSub := newMembus()
-	bus := open(t, pubSub, pubSub, slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug})))
+	bus := open(t, pubSub, slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug})))
 	done := make(chan struct{})
 	failures := 0
 	subscribe(t, bus, "t", func(_ context.Context, m ports.Message) error {
@@ -180,14 +180,14 @@ func TestFailuresAndDeadLettersAreLoggedAndNothingElse(t *testing.T) {
 
 func subscribe(tb testing.TB, bus ports.Bus, topic string, h ports.Handler) {
 	tb.Helper()
-	if err := bus.Subscribe(tb.Context(), topic, "test", h); err != nil {
+	if err := bus.Subscribe(tb.Context(), ports.Subscription{Topic: topic}, h); err != nil {
 		tb.Fatal(err)
 	}
 }
 
 func BenchmarkPublishToHandled(b *testing.B) {
 	pubSub := membus.New(membus.Options{})
-	bus := open(b, pubSub, pubSub, nil)
+	bus := open(b, pubSub, nil)
 	var handled sync.WaitGroup
 	handled.Add(b.N)
 	subscribe(b, bus, "t", func(context.Context, ports.Message) error { handled.Done(); return nil })

@@ -1,11 +1,8 @@
 package watermillbus
 
 import (
-	"cmp"
 	"context"
-	"log/slog"
 	"maps"
-	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/ThreeDotsLabs/watermill/message/router/middleware"
@@ -21,9 +18,9 @@ func chain(pub message.Publisher, o Options) ([]message.HandlerMiddleware, error
 		return nil, err
 	}
 	retry := middleware.Retry{
-		MaxRetries:      cmp.Or(o.Retries, 3),
-		InitialInterval: cmp.Or(o.FirstRetry, 100*time.Millisecond),
-		MaxInterval:     cmp.Or(o.LastRetry, 2*time.Second),
+		MaxRetries:      o.Retries,
+		InitialInterval: o.FirstRetry,
+		MaxInterval:     o.LastRetry,
 		Multiplier:      1.5, // taken twice per attempt, as ShouldRetry is asked with the pause to come
 		ShouldRetry:     func(p middleware.RetryParams) bool { return !ports.Dead(p.Err) },
 		Logger:          logger{o.Log},
@@ -51,29 +48,6 @@ func onFailure(retry message.HandlerMiddleware) message.HandlerMiddleware {
 	}
 }
 
-// deadLetters is where the poison queue publishes: it finds the topic's own dead letters and says the reason as the port
-// promises. Watermill's own headers stay, so that its tools can send the message back.
-type deadLetters struct {
-	pub message.Publisher
-	log *slog.Logger
-}
-
-// Publish ignores the topic, which the poison queue fixes for all handlers of a router.
-func (d deadLetters) Publish(_ string, messages ...*message.Message) error {
-	for _, m := range messages {
-		topic, reason := m.Metadata[middleware.PoisonedTopicKey], m.Metadata[middleware.ReasonForPoisonedKey]
-		m.Metadata["reason"] = reason
-		if err := d.pub.Publish(ports.DeadLetters(topic), m); err != nil {
-			return err
-		}
-		d.log.Warn("a message can never succeed and went to the dead letters", "topic", topic, "message", m.UUID, "reason", reason)
-	}
-	return nil
-}
-
-// Close does nothing: the publisher is the bus's.
-func (deadLetters) Close() error { return nil }
-
 // correlation is the context key of the correlation id of the message that is being handled.
 type correlation struct{}
 
@@ -81,11 +55,16 @@ type correlation struct{}
 // that a handler returns; ours publishes them.
 func correlate(h message.HandlerFunc) message.HandlerFunc {
 	return func(m *message.Message) ([]*message.Message, error) {
-		if id := middleware.MessageCorrelationID(m); id != "" {
-			m.SetContext(context.WithValue(m.Context(), correlation{}, id))
-		}
+		m.SetContext(withCorrelation(m))
 		return h(m)
 	}
+}
+
+func withCorrelation(m *message.Message) context.Context {
+	if id := middleware.MessageCorrelationID(m); id != "" {
+		return context.WithValue(m.Context(), correlation{}, id)
+	}
+	return m.Context()
 }
 
 // correlated is the headers with the correlation id of ctx, if it has one and they do not.

@@ -110,6 +110,11 @@ func (w *working) begin(r *es.Registry, known ports.Known, now time.Time) {
 func (s *sequencer) decide(t *Ticket) {
 	w := &s.working
 	w.undo = w.undo[:0]
+	if !t.lane.admits(t.jobs[0].Key) {
+		t.refuse(ErrBehindFailure)
+		return
+	}
+	defer t.lane.settle(t)
 	events, outcomes, last := len(w.batch.Events), len(w.batch.Outcomes), w.last
 	for i := range t.jobs {
 		j := &t.jobs[i]
@@ -119,6 +124,13 @@ func (s *sequencer) decide(t *Ticket) {
 			w.last = last
 			return
 		}
+	}
+}
+
+// refuse gives every job of the ticket an error that rests on nothing.
+func (t *Ticket) refuse(err error) {
+	for i := range t.jobs {
+		t.jobs[i].result, t.jobs[i].standing = Result{Err: err}, settled
 	}
 }
 

@@ -4,7 +4,9 @@
 package engine
 
 import (
+	"cmp"
 	"context"
+	"sync"
 	"time"
 
 	"daybook/core/es"
@@ -22,9 +24,13 @@ type Options struct {
 	Now      func() time.Time // the clock
 
 	EventsTopic string // where the relay publishes
-	QueueSize   int    // commands that may wait; more are refused
-	BatchSize   int    // commands that are written together at the most
-	CacheSize   int    // streams whose state is kept in memory, about
+	Source      string // the source attribute of the CloudEvents it publishes: a URI reference that names this ledger
+	Process     string // names this process among those on one store, for leases
+	Reactors    []Reactor
+
+	QueueSize int // commands that may wait; more are refused
+	BatchSize int // commands that are written together at the most
+	CacheSize int // streams whose state is kept in memory, about
 }
 
 // Engine is the inside of the hexagon. Its methods may be called concurrently; Run methods are called once each.
@@ -45,6 +51,7 @@ func New(o Options) *Engine {
 	orDefault(&o.QueueSize, 4096)
 	orDefault(&o.BatchSize, 1024)
 	orDefault(&o.CacheSize, 100_000)
+	o.Process = cmp.Or(o.Process, "daybook")
 	e := &Engine{Options: o}
 	e.sequencer = newSequencer(&e.Options)
 	e.projector = newProjector(&e.Options)
@@ -55,10 +62,26 @@ func New(o Options) *Engine {
 func (e *Engine) RunCommands(ctx context.Context) { e.sequencer.run(ctx) }
 
 // RunRelay publishes the feed to the bus, in position order and at least once, until ctx ends.
-func (e *Engine) RunRelay(ctx context.Context) { e.relay(ctx) }
+func (e *Engine) RunRelay(ctx context.Context) { e.relay().run(ctx) }
 
-// RunProjector fills the views from the store, lets readers in, and keeps the views up to date until ctx ends.
-func (e *Engine) RunProjector(ctx context.Context) { e.projector.run(ctx) }
+// RunReactors shows the feed to the reactors until ctx ends.
+func (e *Engine) RunReactors(ctx context.Context) {
+	var all sync.WaitGroup
+	for i := range e.Reactors {
+		all.Go(func() { e.Reactors[i].follower(e).run(ctx) })
+	}
+	all.Wait()
+}
+
+// RunProjector fills the views from the store, lets readers in, and keeps the views up to date until ctx ends. Shared views
+// are written by one process at a time.
+func (e *Engine) RunProjector(ctx context.Context) {
+	if !e.Views.Shared() {
+		e.projector.run(ctx, 0)
+		return
+	}
+	e.lead(ctx, viewsLease, e.projector.run)
+}
 
 // pause waits for d or until ctx ends, and reports whether there is a reason to go on.
 func pause(ctx context.Context, d time.Duration) bool {

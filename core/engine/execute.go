@@ -44,6 +44,7 @@ type Result struct {
 type Ticket struct {
 	jobs    []job
 	atomic  bool
+	lane    *Lane           // nil: its order among others means nothing
 	ctx     context.Context // of the client: commands whose client has left before they were begun are dropped
 	taken   time.Time
 	done    chan struct{}

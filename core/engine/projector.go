@@ -19,6 +19,7 @@ import (
 type projector struct {
 	*Options
 	mu      sync.Mutex // held while the views are written
+	token   ports.Token
 	states  *states
 	parked  map[es.StreamID]bool
 	at      es.Position
@@ -31,38 +32,76 @@ func newProjector(o *Options) *projector {
 	return &projector{Options: o, states: newStates(o.CacheSize), parked: map[es.StreamID]bool{}}
 }
 
-// idlePoll is how often an idle projector asks for the head, in case the last message was lost.
+// viewsLease is the lease of those who write shared views.
+const viewsLease = "views"
+
+// idlePoll is how often an idle projector asks for the head, in case the last message was lost, and for what concerns
+// shared views.
 const idlePoll = time.Second
 
-func (p *projector) run(ctx context.Context) {
-	for failures := 0; ; failures++ {
-		err := p.catchUp(ctx)
-		if err == nil {
-			break
-		}
-		if ctx.Err() != nil {
-			return
-		}
-		p.Observer.Failed("fill the views", err)
-		if !pause(ctx, backoff(failures)) {
-			return
-		}
+// run keeps the views up to date until ctx ends. token is that of the lease for shared views.
+func (p *projector) run(ctx context.Context, token ports.Token) {
+	p.mu.Lock()
+	p.token, p.open = token, false // what another process has written meanwhile is not known here
+	p.mu.Unlock()
+	if !p.until(ctx, "fill the views", p.catchUp) {
+		return
 	}
-	for failures := 0; ; failures++ {
-		err := p.Bus.Subscribe(ctx, p.EventsTopic, "projector", p.handle)
-		if err == nil {
-			break
-		}
-		p.Observer.Failed("subscribe to "+p.EventsTopic, err)
-		if !pause(ctx, backoff(failures)) {
-			return
-		}
+	if !p.until(ctx, "subscribe to "+p.EventsTopic, func(ctx context.Context) error {
+		return p.Bus.Subscribe(ctx, ports.Subscription{Topic: p.EventsTopic}, p.handle)
+	}) {
+		return
 	}
 	for first := true; first || pause(ctx, idlePoll); first = false { // at once: what came before the subscription
-		if err := p.catchUp(ctx); err != nil && ctx.Err() == nil {
+		err := p.catchUp(ctx)
+		if err == nil && p.Views.Shared() {
+			err = p.mind(ctx)
+		}
+		if err != nil && ctx.Err() == nil {
 			p.Observer.Failed("project", err)
 		}
 	}
+}
+
+// until does something until it succeeds, and reports whether it did before ctx ended.
+func (p *projector) until(ctx context.Context, what string, do func(context.Context) error) bool {
+	for failures := 0; ctx.Err() == nil; failures++ {
+		err := do(ctx)
+		if err == nil {
+			return true
+		}
+		if ctx.Err() == nil {
+			p.Observer.Failed(what, err)
+			pause(ctx, backoff(failures))
+		}
+	}
+	return false
+}
+
+// mind looks after shared views: somebody may have deleted them, written them, or asked for a rebuild.
+func (p *projector) mind(ctx context.Context) error {
+	asked, err := p.Store.Checkpoint(ctx, rebuildAsked)
+	if err != nil {
+		return err
+	}
+	done, err := p.Store.Checkpoint(ctx, rebuildDone)
+	if err != nil {
+		return err
+	}
+	if asked > done {
+		if err := p.rebuild(ctx); err != nil {
+			return err
+		}
+		return p.Store.SaveCheckpoint(ctx, rebuildDone, 0, asked)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	progress, err := p.Views.Progress(ctx)
+	if err != nil {
+		return err
+	}
+	p.open = progress.Open && progress.Checkpoint == p.at
+	return nil
 }
 
 // catchUp brings the views to the head and, unless they are, opens them.
@@ -110,7 +149,7 @@ func (p *projector) followAndOpen(ctx context.Context, every int) error {
 	if err := p.follow(ctx, every); err != nil {
 		return err
 	}
-	if err := p.Views.Open(ctx); err != nil {
+	if err := p.Views.Open(ctx, p.token); err != nil {
 		return err
 	}
 	p.open = true
@@ -137,7 +176,7 @@ func (p *projector) fill(ctx context.Context) error {
 	p.filling.Store(true)
 	defer p.filling.Store(false)
 	p.open = false
-	if err := p.Views.Reset(ctx); err != nil {
+	if err := p.Views.Reset(ctx, p.token); err != nil {
 		return err
 	}
 	p.at = 0
@@ -168,7 +207,8 @@ func (p *projector) follow(ctx context.Context, every int) error {
 	pages := prefetch(ctx, p.Store, p.at, min(every, readAhead))
 	defer pages.stop()
 	touched := map[es.StreamID]*known{}
-	at, pending := p.at, 0
+	batch := ports.Passage{To: p.at, Began: p.Now()}
+	pending := 0
 	for {
 		page := pages.next(ctx)
 		if page.err != nil {
@@ -178,15 +218,19 @@ func (p *projector) follow(ctx context.Context, every int) error {
 			if err := p.project(ctx, &page.events[i], touched); err != nil {
 				return err
 			}
-			at = page.events[i].Position
+			batch.To = page.events[i].Position
 		}
 		pending += len(page.events)
+		if every <= pageSize {
+			batch.Events = append(batch.Events, page.events...)
+		}
 		if pending >= every || page.last && pending > 0 {
-			if err := p.write(ctx, touched, at); err != nil {
+			if err := p.write(ctx, touched, batch); err != nil {
 				return err
 			}
 			clear(touched)
 			pending = 0
+			batch.Events, batch.Began = batch.Events[:0], p.Now()
 		}
 		if page.last {
 			return nil
@@ -270,7 +314,7 @@ func (p *projector) park(rec *es.Recorded, err error) {
 }
 
 // write makes the documents of the streams that changed and moves the checkpoint, in one step.
-func (p *projector) write(ctx context.Context, touched map[es.StreamID]*known, to es.Position) error {
+func (p *projector) write(ctx context.Context, touched map[es.StreamID]*known, batch ports.Passage) error {
 	changes := make([]ports.Change, 0, len(touched))
 	for id, k := range touched {
 		p.states.put(id, *k)
@@ -287,13 +331,14 @@ func (p *projector) write(ctx context.Context, touched map[es.StreamID]*known, t
 		}
 		changes = append(changes, ports.Change{View: m.Name, Document: d})
 	}
-	if err := p.Views.Write(ctx, changes, p.at, to); err != nil {
+	if err := p.Views.Write(ctx, p.token, changes, p.at, batch.To); err != nil {
 		return err
 	}
-	p.at = to
-	p.reached.Raise(to)
+	p.at = batch.To
+	p.reached.Raise(p.at)
 	if head, err := p.Store.Head(ctx); err == nil {
-		p.Observer.Projected(to, head)
+		batch.Ended = p.Now()
+		p.Observer.Projected(batch, head)
 	}
 	return nil
 }

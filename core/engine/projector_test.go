@@ -232,7 +232,7 @@ func (b *flakyBus) Publish(_ context.Context, _ string, messages ...ports.Messag
 
 func TestFromCommandToView(t *testing.T) {
 	pubSub := membus.New(membus.Options{})
-	bus, err := watermillbus.New(pubSub, pubSub, watermillbus.Options{})
+	bus, err := watermillbus.New(pubSub, watermillbus.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

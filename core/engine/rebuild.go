@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"daybook/core/es"
+	"daybook/core/fault"
 )
 
 // Operation is work that goes on after the request that started it was answered.
@@ -43,7 +44,7 @@ func (e *Engine) Rebuild(ctx context.Context) (Operation, error) {
 	e.rebuilds.all = append(e.rebuilds.all, op)
 	started := *op
 	go func() {
-		err := e.projector.rebuild(ctx)
+		err := e.rebuild(ctx)
 		e.rebuilds.mu.Lock()
 		defer e.rebuilds.mu.Unlock()
 		op.State = OperationDone
@@ -79,6 +80,44 @@ func (e *Engine) Operation(ctx context.Context, id string) (Operation, error) {
 		return now, nil
 	}
 	return Operation{}, ErrNoOperation
+}
+
+// Whoever writes shared views fills them anew when what was asked for is beyond what was done. The names are checkpoints in
+// the store, which every process sees; their positions count rebuilds.
+const (
+	rebuildAsked = "views rebuild asked"
+	rebuildDone  = "views rebuild done"
+)
+
+// rebuild fills the views of this process, or asks whoever writes shared views to do so and waits for it.
+func (e *Engine) rebuild(ctx context.Context) error {
+	if !e.Views.Shared() {
+		return e.projector.rebuild(ctx)
+	}
+	asked, err := e.Store.Checkpoint(ctx, rebuildAsked)
+	if err != nil {
+		return err
+	}
+	asked++
+	if err := e.Store.SaveCheckpoint(ctx, rebuildAsked, 0, asked); err != nil {
+		return err
+	}
+	for failures := 0; ; {
+		done, err := e.Store.Checkpoint(ctx, rebuildDone)
+		switch {
+		case err == nil && done >= asked:
+			return nil
+		case err == nil:
+			failures = 0
+		case fault.KindOf(err) != fault.Unavailable:
+			return err
+		default:
+			failures++
+		}
+		if !pause(ctx, max(idlePoll/10, backoff(failures))) {
+			return ctx.Err()
+		}
+	}
 }
 
 func (p *projector) rebuild(ctx context.Context) error {

@@ -6,6 +6,7 @@ import (
 
 	"daybook/core/es"
 	"daybook/core/fault"
+	"daybook/core/ports"
 )
 
 // sequencer decides commands one after another and writes those that waited together in one transaction. While one batch
@@ -120,8 +121,12 @@ func (s *sequencer) finish(t *Ticket, err error) {
 		if err != nil {
 			j.fail(err)
 		}
-		s.Observer.Decided(j.Command.Module.Name, j.Command.Type.Name, j.result.Answer.Replayed, j.result.Err, now.Sub(t.taken))
+		s.Observer.Decided(ports.Decision{
+			Module: j.Command.Module.Name, Command: j.Command.Type.Name, Stream: j.Command.Stream, Metadata: &j.Metadata,
+			Replayed: j.result.Answer.Replayed, Err: j.result.Err, Took: now.Sub(t.taken),
+		})
 	}
+	t.lane.settle(t)
 	close(t.done)
 }
 
@@ -142,6 +147,7 @@ func (s *sequencer) transact(ctx context.Context, batch []*Ticket, began time.Ti
 		return err
 	}
 	defer unit.Rollback()
+	locked := s.Now()
 	known := unit.Known()
 	if known.Head != s.head {
 		s.head, s.foreign = known.Head, known.Head
@@ -154,6 +160,7 @@ func (s *sequencer) transact(ctx context.Context, batch []*Ticket, began time.Ti
 		s.keep()
 		return nil
 	}
+	decided := s.Now()
 	if err := unit.Commit(ctx, w.batch); err != nil {
 		if fault.KindOf(err) == fault.Internal {
 			s.Observer.Failed("commit", err)
@@ -162,7 +169,9 @@ func (s *sequencer) transact(ctx context.Context, batch []*Ticket, began time.Ti
 	}
 	s.head += es.Position(len(w.batch.Events))
 	s.keep()
-	s.Observer.Committed(w.commands, len(w.batch.Events), s.head, s.Now().Sub(began))
+	s.Observer.Committed(ports.Commit{
+		Commands: w.commands, Events: w.batch.Events, Head: s.head, Began: began, Locked: locked, Decided: decided, Ended: s.Now(),
+	})
 	return nil
 }
 

@@ -239,12 +239,12 @@ func (u *faultyUnit) Commit(ctx context.Context, b ports.Batch) error {
 	return errors.Join(u.Unit.Commit(ctx, b), after)
 }
 
-// silentBus takes everything and delivers nothing.
-type silentBus struct{}
+// silentBus takes everything and delivers nothing. It has no dead messages.
+type silentBus struct{ ports.Bus }
 
-func (silentBus) Publish(context.Context, string, ...ports.Message) error        { return nil }
-func (silentBus) Subscribe(context.Context, string, string, ports.Handler) error { return nil }
-func (silentBus) Close() error                                                   { return nil }
+func (silentBus) Publish(context.Context, string, ...ports.Message) error            { return nil }
+func (silentBus) Subscribe(context.Context, ports.Subscription, ports.Handler) error { return nil }
+func (silentBus) Close() error                                                       { return nil }
 
 // observed notes what an observer is told.
 type observed struct {
@@ -253,12 +253,12 @@ type observed struct {
 	failed []string
 }
 
-func (o *observed) Decided(string, string, bool, error, time.Duration) {}
-func (o *observed) Committed(int, int, es.Position, time.Duration)     {}
-func (o *observed) Relayed(es.Position)                                {}
-func (o *observed) Projected(es.Position, es.Position)                 {}
-func (o *observed) Parked(view, id string, _ error)                    { o.note(&o.parked, view+"/"+id) }
-func (o *observed) Failed(what string, err error)                      { o.note(&o.failed, what+": "+err.Error()) }
+func (o *observed) Decided(ports.Decision)               {}
+func (o *observed) Committed(ports.Commit)               {}
+func (o *observed) Relayed(ports.Passage)                {}
+func (o *observed) Projected(ports.Passage, es.Position) {}
+func (o *observed) Parked(view, id string, _ error)      { o.note(&o.parked, view+"/"+id) }
+func (o *observed) Failed(what string, err error)        { o.note(&o.failed, what+": "+err.Error()) }
 func (o *observed) note(list *[]string, what string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -103,6 +103,22 @@ func (r *Recorded) AppendJSON(dst []byte) []byte {
 	return append(dst, '}')
 }
 
+// Traceparent is the W3C trace context in the event's metadata; "" if there is none of the usual form.
+func (r *Recorded) Traceparent() string {
+	const form = "00-00000000000000000000000000000000-0000000000000000-00"
+	_, rest, found := bytes.Cut(r.Metadata, []byte(`,"traceparent":"`))
+	if !found || len(rest) <= len(form) || rest[len(form)] != '"' {
+		return ""
+	}
+	trace := rest[:len(form)]
+	for i, c := range trace {
+		if hex := c >= '0' && c <= '9' || c >= 'a' && c <= 'f'; hex == (form[i] == '-') || !hex && c != '-' {
+			return ""
+		}
+	}
+	return string(trace)
+}
+
 // ErrCorrupt is wrapped by the error for bytes that are not an event as AppendJSON writes it.
 var ErrCorrupt = errors.New("es: these bytes are not a stored event")
 

@@ -6,19 +6,47 @@ import (
 	"daybook/core/es"
 )
 
-// Observer sees what the engine does; it feeds logs and metrics. Its methods are called on hot paths, from several
-// goroutines: they must be quick, must not block, and must not call the engine.
+// Observer sees what the engine does; it feeds logs, metrics and traces. Its methods are called on hot paths, from several
+// goroutines: they must be quick, must not block, must not call the engine, and must not keep the slices they are given.
 type Observer interface {
-	// Decided: a command got its answer. err is nil for success; took is from taking it in to answering.
-	Decided(module, command string, replayed bool, err error, took time.Duration)
-	// Committed: a batch is durable, with this many commands and events; took is the unit of work from begin to end.
-	Committed(commands, events int, head es.Position, took time.Duration)
-	// Relayed: events up to p were published.
-	Relayed(p es.Position)
-	// Projected: the views reflect the store up to p of head.
-	Projected(p, head es.Position)
+	// Decided: a command got its answer.
+	Decided(d Decision)
+	// Committed: a batch is durable.
+	Committed(c Commit)
+	// Relayed: events were published.
+	Relayed(p Passage)
+	// Projected: the views reflect the store up to the last event of p, of head.
+	Projected(p Passage, head es.Position)
 	// Parked: a document waits because of err.
 	Parked(view, id string, err error)
 	// Failed: something failed that nobody was waiting for; what says which work, which will be tried again.
 	Failed(what string, err error)
+}
+
+// Decision is a command that was answered.
+type Decision struct {
+	Module, Command string
+	Stream          es.StreamID
+	Metadata        *es.Metadata // of the command
+	Replayed        bool
+	Err             error         // nil for success
+	Took            time.Duration // from taking it in to answering
+}
+
+// Commit is a batch of commands that was written.
+type Commit struct {
+	Commands int
+	Events   []es.Recorded // at least one, unless only refusals were kept
+	Head     es.Position
+	Began    time.Time // the unit of work was asked for
+	Locked   time.Time // it had begun: what was known is at hand
+	Decided  time.Time // the batch was given to the store
+	Ended    time.Time // it is durable
+}
+
+// Passage is a run of events that went from the store to somewhere else.
+type Passage struct {
+	To           es.Position   // the last of them
+	Events       []es.Recorded // in position order; nil where there are too many to be looked at one by one
+	Began, Ended time.Time
 }

@@ -51,8 +51,16 @@ type Store interface {
 	// Checkpoint gives the position saved under the name, zero if there is none.
 	Checkpoint(ctx context.Context, name string) (es.Position, error)
 	// SaveCheckpoint keeps a position under the name, also one below what was saved. It may be lost in a crash, but then
-	// an earlier one is given: never a later one.
-	SaveCheckpoint(ctx context.Context, name string, p es.Position) error
+	// an earlier one is given: never a later one. It fails with ErrLeaseLost, and changes nothing, if the lease of the
+	// same name has had a higher token.
+	SaveCheckpoint(ctx context.Context, name string, token Token, p es.Position) error
+
+	// Lease takes or prolongs the lease of the name for the holder: it ends when ttl has passed by the store's clock, unless
+	// it is prolonged. A holder who prolongs in time keeps its token; each new lease has a higher one, also after a restart.
+	// It fails with ErrLeaseHeld while another holder's has not ended. Of several who try at once, one gets it.
+	Lease(ctx context.Context, name, holder string, ttl time.Duration) (Token, error)
+	// Release ends the lease at once, if the token is its current one; else it changes nothing.
+	Release(ctx context.Context, name string, token Token) error
 
 	// Close ends all use. Waiting calls return; calls after it fail with ErrStoreClosed. Closing twice is no error.
 	Close() error

@@ -17,23 +17,27 @@ var (
 	ErrViewParked = fault.New(fault.Unavailable, "view_parked", "The view of this account is behind: one of its events could not be projected. Its history can be read.")
 	// ErrViewUnavailable: the views cannot be reached.
 	ErrViewUnavailable = fault.New(fault.Unavailable, "view_unavailable", "The views cannot be reached right now.")
-	// ErrCheckpointMoved: another projector has written since.
+	// ErrCheckpointMoved: another projector has written since, or has taken over.
 	ErrCheckpointMoved = fault.New(fault.Conflict, "checkpoint_moved", "The view was written by another projector.")
 )
 
 // Views keeps one view of documents per module, and how far they reflect the store. It is a cache: it may be emptied and
-// filled again at any time. All methods may be called concurrently; readers never see half of a Write.
+// filled again at any time. All methods may be called concurrently; readers never see half of a Write. Those that change
+// anything carry the writer's token: one below the highest that was seen is ErrCheckpointMoved, and nothing changes.
 type Views interface {
+	// Shared reports whether other processes see the same views. Who writes to shared views must hold a lease for it.
+	Shared() bool
 	// Reset empties all views, moves the checkpoint to zero and closes the views to readers until Open.
-	Reset(ctx context.Context) error
+	Reset(ctx context.Context, token Token) error
 	// Open lets readers in. Views that were never reset and opened are closed.
-	Open(ctx context.Context) error
-	// Progress is how far the views are and whether they are open.
+	Open(ctx context.Context, token Token) error
+	// Progress is how far the views are and whether they are open. Views that somebody else has deleted, whole or in part, are
+	// as if they had been reset.
 	Progress(ctx context.Context) (Progress, error)
 	// Write stores whole documents and moves the checkpoint from one position to another, all in one step. A document
 	// whose version is below the stored one's changes nothing. It fails with ErrCheckpointMoved, and writes nothing, if the
 	// checkpoint is not at from.
-	Write(ctx context.Context, changes []Change, from, to es.Position) error
+	Write(ctx context.Context, token Token, changes []Change, from, to es.Position) error
 	// Get gives one document of a view and the checkpoint it was read at. ErrNoDocument: none has this id.
 	// ErrViewParked: the document is parked; its Parked text is the fault's cause. ErrViewRebuilding: closed.
 	Get(ctx context.Context, view, id string) (es.Document, es.Position, error)

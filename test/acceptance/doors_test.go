@@ -20,7 +20,7 @@ import (
 func (d *daybook) listen(topic string) <-chan ports.Message {
 	d.t.Helper()
 	messages := make(chan ports.Message, 100)
-	err := d.app.Engine().Bus.Subscribe(d.t.Context(), topic, "test", func(_ context.Context, m ports.Message) error {
+	err := d.app.Engine().Bus.Subscribe(d.t.Context(), ports.Subscription{Topic: topic}, func(_ context.Context, m ports.Message) error {
 		messages <- m
 		return nil
 	})
@@ -122,8 +122,14 @@ func TestEventsGoOutOnTheBus(t *testing.T) {
 	for i, want := range []string{"AccountCreated", "MoneyDeposited"} {
 		m := receive(t, events)
 		stored := d.get("/v1/events/"+m.ID).want(t, 200)
-		if m.ID != fmt.Sprintf("evt-%d", i+1) || m.Headers["eventType"] != want || string(m.Body) != strings.TrimSpace(string(stored.body)) {
-			t.Errorf("message %d is %+v, the event %s", i, m, stored.body)
+		if m.ID != fmt.Sprintf("evt-%d", i+1) || m.Headers["eventType"] != want {
+			t.Errorf("message %d is %s with %v, want %s", i, m.ID, m.Headers, want)
+		}
+		timestamp, _ := stored.member("timestamp").(string)
+		cloudEvent := fmt.Sprintf(`{"specversion":"1.0","id":%q,"source":"/daybook","type":%q,"subject":"a","time":%q,"datacontenttype":"application/json","data":%s}`,
+			m.ID, want, timestamp, strings.TrimSpace(string(stored.body)))
+		if string(m.Body) != cloudEvent {
+			t.Errorf("message %d is\n%s\nwant\n%s", i, m.Body, cloudEvent)
 		}
 	}
 }

@@ -123,12 +123,13 @@ type noViews struct {
 	open bool
 }
 
-func (v *noViews) Reset(context.Context) error { v.at, v.open = 0, false; return nil }
-func (v *noViews) Open(context.Context) error  { v.open = true; return nil }
+func (v *noViews) Shared() bool                             { return false }
+func (v *noViews) Reset(context.Context, ports.Token) error { v.at, v.open = 0, false; return nil }
+func (v *noViews) Open(context.Context, ports.Token) error  { v.open = true; return nil }
 func (v *noViews) Progress(context.Context) (ports.Progress, error) {
 	return ports.Progress{Checkpoint: v.at, Open: v.open}, nil
 }
-func (v *noViews) Write(_ context.Context, _ []ports.Change, _, to es.Position) error {
+func (v *noViews) Write(_ context.Context, _ ports.Token, _ []ports.Change, _, to es.Position) error {
 	v.at = to
 	return nil
 }
@@ -144,18 +145,18 @@ func (v *noViews) Parked(context.Context, int) ([]ports.ParkedDocument, int, err
 func (v *noViews) Close() error { return nil }
 
 // noBus takes messages and delivers none.
-type noBus struct{}
+type noBus struct{ ports.Bus }
 
-func (noBus) Publish(context.Context, string, ...ports.Message) error        { return nil }
-func (noBus) Subscribe(context.Context, string, string, ports.Handler) error { return nil }
-func (noBus) Close() error                                                   { return nil }
+func (noBus) Publish(context.Context, string, ...ports.Message) error            { return nil }
+func (noBus) Subscribe(context.Context, ports.Subscription, ports.Handler) error { return nil }
+func (noBus) Close() error                                                       { return nil }
 
 // noObserver looks away.
 type noObserver struct{}
 
-func (noObserver) Decided(string, string, bool, error, time.Duration) {}
-func (noObserver) Committed(int, int, es.Position, time.Duration)     {}
-func (noObserver) Relayed(es.Position)                                {}
-func (noObserver) Projected(es.Position, es.Position)                 {}
-func (noObserver) Parked(string, string, error)                       {}
-func (noObserver) Failed(string, error)                               {}
+func (noObserver) Decided(ports.Decision)               {}
+func (noObserver) Committed(ports.Commit)               {}
+func (noObserver) Relayed(ports.Passage)                {}
+func (noObserver) Projected(ports.Passage, es.Position) {}
+func (noObserver) Parked(string, string, error)         {}
+func (noObserver) Failed(string, error)                 {}

@@ -75,7 +75,7 @@ func (c *busCase) publish(topic string, messages ...ports.Message) {
 
 func (c *busCase) subscribe(topic string, h ports.Handler) {
 	c.Helper()
-	if err := c.bus.Subscribe(c.ctx, topic, "contract", h); err != nil {
+	if err := c.bus.Subscribe(c.ctx, ports.Subscription{Topic: topic}, h); err != nil {
 		c.Fatalf("Subscribe: %v", err)
 	}
 }

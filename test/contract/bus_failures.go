@@ -75,7 +75,7 @@ func (c *busCase) endedContext() {
 	if err := c.bus.Publish(ctx, "t", ports.Message{ID: "1"}); !errors.Is(err, context.Canceled) {
 		c.Errorf("Publish: %v", err)
 	}
-	err := c.bus.Subscribe(ctx, "t", "contract", func(context.Context, ports.Message) error { return nil })
+	err := c.bus.Subscribe(ctx, ports.Subscription{Topic: "t"}, func(context.Context, ports.Message) error { return nil })
 	if !errors.Is(err, context.Canceled) {
 		c.Errorf("Subscribe: %v", err)
 	}
@@ -148,7 +148,7 @@ func (c *busCase) transient() {
 	} {
 		ctx, cancel := context.WithCancel(c.ctx)
 		h, done := failing("m1", 6, func() error { return err })
-		if err := c.bus.Subscribe(ctx, "t", "contract", h); err != nil {
+		if err := c.bus.Subscribe(ctx, ports.Subscription{Topic: "t"}, h); err != nil {
 			c.Fatal(err)
 		}
 		c.publish("t", ports.Message{ID: "m1"})
@@ -218,7 +218,7 @@ func (c *busCase) endedSubscription() {
 	ctx, cancel := context.WithCancel(c.ctx)
 	handled := make(chan string, 1)
 	var ended atomic.Bool
-	err := c.bus.Subscribe(ctx, "t", "contract", func(ctx context.Context, m ports.Message) error {
+	err := c.bus.Subscribe(ctx, ports.Subscription{Topic: "t"}, func(ctx context.Context, m ports.Message) error {
 		if ended.Load() {
 			c.Errorf("%s was handled after the end", m.ID)
 		}
@@ -243,7 +243,7 @@ func (c *busCase) subscribedAgain() {
 	for range 100 {
 		ctx, cancel := context.WithCancel(c.ctx)
 		got := make(chan string, 1)
-		err := c.bus.Subscribe(ctx, "t", "contract", func(_ context.Context, m ports.Message) error {
+		err := c.bus.Subscribe(ctx, ports.Subscription{Topic: "t"}, func(_ context.Context, m ports.Message) error {
 			got <- m.ID
 			return nil
 		})
@@ -324,7 +324,7 @@ func (c *busCase) closed() {
 	if err := c.bus.Publish(c.ctx, "t", ports.Message{ID: "1"}); !errors.Is(err, ports.ErrBusClosed) {
 		c.Errorf("Publish: %v", err)
 	}
-	err := c.bus.Subscribe(c.ctx, "t", "contract", func(context.Context, ports.Message) error { return nil })
+	err := c.bus.Subscribe(c.ctx, ports.Subscription{Topic: "t"}, func(context.Context, ports.Message) error { return nil })
 	if !errors.Is(err, ports.ErrBusClosed) {
 		c.Errorf("Subscribe: %v", err)
 	}
@@ -340,7 +340,7 @@ func (c *busCase) concurrentUse() {
 		using.Go(func() {
 			for {
 				ctx, cancel := context.WithCancel(c.ctx)
-				err := c.bus.Subscribe(ctx, "t", "contract", func(context.Context, ports.Message) error {
+				err := c.bus.Subscribe(ctx, ports.Subscription{Topic: "t"}, func(context.Context, ports.Message) error {
 					handled <- struct{}{}
 					cancel()
 					return nil

@@ -15,7 +15,7 @@ import (
 
 // Store runs the contract of ports.Store, ports.Unit and ports.Append. open gives an empty store; the suite closes it.
 func Store(t *testing.T, open func(t *testing.T) ports.Store) {
-	for _, cases := range [][]storeCase{readCases(), feedCases(), unitCases(), refusalCases(), appendCases(), outcomeCases(), waitCases(), closeCases()} {
+	for _, cases := range [][]storeCase{readCases(), feedCases(), unitCases(), refusalCases(), appendCases(), outcomeCases(), waitCases(), leaseCases(), closeCases()} {
 		for _, c := range cases {
 			t.Run(c.sentence, func(t *testing.T) {
 				s := open(t)
@@ -165,7 +165,7 @@ func checkpoint(t *testing.T, s ports.Store, name string) es.Position {
 
 func saveCheckpoint(t *testing.T, s ports.Store, name string, p es.Position) {
 	t.Helper()
-	if err := s.SaveCheckpoint(t.Context(), name, p); err != nil {
+	if err := s.SaveCheckpoint(t.Context(), name, 0, p); err != nil {
 		t.Fatalf("save checkpoint %q: %v", name, err)
 	}
 }

@@ -89,7 +89,7 @@ func everythingAtOnce(t *testing.T, s ports.Store) {
 		func() error { _, err := s.PositionAt(ctx, epoch); return err },
 		func() error { _, err := s.Outcome(ctx, "k"); return err },
 		func() error { _, err := s.Checkpoint(ctx, "c"); return err },
-		func() error { return s.SaveCheckpoint(ctx, "c", 1) },
+		func() error { return s.SaveCheckpoint(ctx, "c", 0, 1) },
 		func() error { return s.Wait(ctx, 2*writers*each-1) },
 	} {
 		readers.Go(func() {

@@ -263,7 +263,9 @@ func endedContext(t *testing.T, s ports.Store) {
 		"outcome":         func() error { _, err := s.Outcome(ctx, "k"); return err },
 		"wait":            func() error { return s.Wait(ctx, 1) },
 		"checkpoint":      func() error { _, err := s.Checkpoint(ctx, "c"); return err },
-		"save checkpoint": func() error { return s.SaveCheckpoint(ctx, "c", 2) },
+		"save checkpoint": func() error { return s.SaveCheckpoint(ctx, "c", 0, 2) },
+		"lease":           func() error { _, err := s.Lease(ctx, "l", "h", long); return err },
+		"release":         func() error { return s.Release(ctx, "l", 1) },
 		"commit": func() error {
 			return begin(t, s, ports.Needs{}).Commit(ctx, ports.Batch{Events: []es.Recorded{at(2, "a", 2)}})
 		},

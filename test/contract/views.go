@@ -27,6 +27,7 @@ func Views(t *testing.T, open func(t *testing.T, r *es.Registry) ports.Views) {
 		"a Write of nothing moves the checkpoint":                                           (*viewsCase).writeOfNothing,
 		"a Write from another checkpoint fails and writes nothing":                          (*viewsCase).checkpointMoved,
 		"of writers from one checkpoint exactly one succeeds":                               (*viewsCase).concurrentWriters,
+		"a writer with a lower token than one before changes nothing":                       (*viewsCase).fenced,
 		"a document whose version is below the stored one changes nothing":                  (*viewsCase).versions,
 		"Get of an id that is not there is ErrNoDocument":                                   (*viewsCase).noDocument,
 		"a parked document says why, is left out of lists and counted":                      (*viewsCase).parked,
@@ -57,12 +58,13 @@ func Views(t *testing.T, open func(t *testing.T, r *es.Registry) ports.Views) {
 	}
 }
 
-// viewsCase is the views under test; at is their checkpoint.
+// viewsCase is the views under test; at is their checkpoint, token that of their writer.
 type viewsCase struct {
 	*testing.T
 	views  ports.Views
 	module *es.Module
 	at     es.Position
+	token  ports.Token
 }
 
 // document is what an account shows at a version.
@@ -90,7 +92,7 @@ func (c *viewsCase) must(err error) {
 // write writes the documents as the next position.
 func (c *viewsCase) write(documents ...es.Document) {
 	c.Helper()
-	c.must(c.views.Write(c.Context(), c.changes(documents...), c.at, c.at+1))
+	c.must(c.views.Write(c.Context(), c.token, c.changes(documents...), c.at, c.at+1))
 	c.at++
 }
 
@@ -103,7 +105,7 @@ func (c *viewsCase) changes(documents ...es.Document) (changes []ports.Change) {
 
 func (c *viewsCase) open() {
 	c.Helper()
-	c.must(c.views.Open(c.Context()))
+	c.must(c.views.Open(c.Context(), c.token))
 }
 
 // shows checks what Get and List give: exactly these documents, which are in the order of their ids.
@@ -176,7 +178,7 @@ func (c *viewsCase) neverOpened() {
 }
 
 func (c *viewsCase) filledWhileClosed() {
-	c.must(c.views.Reset(c.Context()))
+	c.must(c.views.Reset(c.Context(), c.token))
 	c.write(c.holding("b", 1, 10), c.holding("a", 1, 20))
 	c.write(c.holding("b", 2, 5), c.holding("c", 1, 0))
 	c.open()
@@ -188,7 +190,7 @@ func (c *viewsCase) filledWhileClosed() {
 func (c *viewsCase) reset() {
 	c.open()
 	c.write(c.holding("a", 7, 10), es.Document{ID: "p", Version: 3, Parked: "broken"})
-	c.must(c.views.Reset(c.Context()))
+	c.must(c.views.Reset(c.Context(), c.token))
 	c.at = 0
 	c.isClosed()
 	if parked, n, err := c.views.Parked(c.Context(), 10); err != nil || n != 0 || len(parked) != 0 {
@@ -212,7 +214,7 @@ func (c *viewsCase) written() {
 func (c *viewsCase) writeOfNothing() {
 	c.open()
 	c.write(c.holding("a", 1, 20))
-	c.must(c.views.Write(c.Context(), nil, c.at, c.at+900))
+	c.must(c.views.Write(c.Context(), c.token, nil, c.at, c.at+900))
 	c.at += 900
 	c.shows(c.holding("a", 1, 20))
 }
@@ -222,7 +224,7 @@ func (c *viewsCase) checkpointMoved() {
 	c.write(c.holding("a", 1, 20))
 	c.write(c.holding("a", 2, 30))
 	for _, from := range []es.Position{0, 1, 3} {
-		err := c.views.Write(c.Context(), c.changes(c.holding("a", 3, 40), c.holding("b", 1, 1)), from, from+1)
+		err := c.views.Write(c.Context(), c.token, c.changes(c.holding("a", 3, 40), c.holding("b", 1, 1)), from, from+1)
 		if !errors.Is(err, ports.ErrCheckpointMoved) {
 			c.Errorf("from %d: %v", from, err)
 		}
@@ -237,7 +239,7 @@ func (c *viewsCase) concurrentWriters() {
 		var won atomic.Int32
 		for i := range 4 {
 			writing.Go(func() {
-				err := c.views.Write(c.Context(), c.changes(c.holding("a", es.Version(c.at+1), int64(i))), c.at, c.at+1)
+				err := c.views.Write(c.Context(), c.token, c.changes(c.holding("a", es.Version(c.at+1), int64(i))), c.at, c.at+1)
 				switch {
 				case err == nil:
 					won.Add(1)
@@ -253,6 +255,30 @@ func (c *viewsCase) concurrentWriters() {
 		c.at++
 	}
 	c.progress(ports.Progress{Checkpoint: c.at, Open: true})
+}
+
+func (c *viewsCase) fenced() {
+	c.token = 7
+	c.must(c.views.Reset(c.Context(), c.token))
+	c.write(c.holding("a", 1, 10))
+	c.open()
+	c.shows(c.holding("a", 1, 10))
+	for what, err := range map[string]error{
+		"Write": c.views.Write(c.Context(), 6, c.changes(c.holding("a", 2, 20)), c.at, c.at+1),
+		"Reset": c.views.Reset(c.Context(), 6),
+		"Open":  c.views.Open(c.Context(), 6),
+	} {
+		if !errors.Is(err, ports.ErrCheckpointMoved) {
+			c.Errorf("%s with a lower token: %v", what, err)
+		}
+	}
+	c.shows(c.holding("a", 1, 10))
+	c.token = 8
+	c.write(c.holding("a", 2, 20)) // a higher one takes over, and
+	if err := c.views.Write(c.Context(), 7, nil, c.at, c.at+1); !errors.Is(err, ports.ErrCheckpointMoved) {
+		c.Errorf("Write of the one before: %v", err)
+	}
+	c.shows(c.holding("a", 2, 20))
 }
 
 func (c *viewsCase) versions() {
@@ -284,8 +310,8 @@ func (c *viewsCase) endedContext() {
 	_, _, errGet := c.views.Get(ctx, c.module.Name, "a")
 	_, errList := c.views.List(ctx, c.module.Name, ports.Query{Limit: 1})
 	_, _, errParked := c.views.Parked(ctx, 1)
-	errWrite := c.views.Write(ctx, c.changes(c.holding("a", 1, 1)), c.at, c.at+1)
-	for i, err := range []error{errProgress, errGet, errList, errParked, errWrite, c.views.Reset(ctx), c.views.Open(ctx)} {
+	errWrite := c.views.Write(ctx, c.token, c.changes(c.holding("a", 1, 1)), c.at, c.at+1)
+	for i, err := range []error{errProgress, errGet, errList, errParked, errWrite, c.views.Reset(ctx, c.token), c.views.Open(ctx, c.token)} {
 		if !errors.Is(err, context.Canceled) {
 			c.Errorf("call %d: %v", i, err)
 		}
@@ -302,8 +328,8 @@ func (c *viewsCase) closed() {
 	_, _, errGet := c.views.Get(c.Context(), c.module.Name, "a")
 	_, errList := c.views.List(c.Context(), c.module.Name, ports.Query{Limit: 1})
 	_, _, errParked := c.views.Parked(c.Context(), 1)
-	errWrite := c.views.Write(c.Context(), nil, 0, 1)
-	for i, err := range []error{errProgress, errGet, errList, errParked, errWrite, c.views.Reset(c.Context()), c.views.Open(c.Context())} {
+	errWrite := c.views.Write(c.Context(), c.token, nil, 0, 1)
+	for i, err := range []error{errProgress, errGet, errList, errParked, errWrite, c.views.Reset(c.Context(), c.token), c.views.Open(c.Context(), c.token)} {
 		if fault.KindOf(err) != fault.Unavailable {
 			c.Errorf("call %d: %v", i, err)
 		}

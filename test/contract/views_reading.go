@@ -157,7 +157,7 @@ func (c *viewsCase) writesBetweenPages() {
 
 func (c *viewsCase) agreesWithModel() {
 	rapid.Check(c.T, func(t *rapid.T) {
-		c.must(c.views.Reset(c.Context()))
+		c.must(c.views.Reset(c.Context(), c.token))
 		c.at = 0
 		model := map[string]es.Document{}
 		write := func(label string) {
