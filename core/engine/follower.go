@@ -60,7 +60,7 @@ func (f *follower) follow(ctx context.Context, token ports.Token) (gotOn bool, e
 		if taken < f.page {
 			pause(ctx, f.pace)
 		}
-		if now := f.Now(); at != saved && (taken == 0 || now.Sub(savedAt) >= saveEvery) {
+		if now := f.Now(); at != saved && (taken == 0 || failed != nil || now.Sub(savedAt) >= saveEvery) {
 			if err := f.Store.SaveCheckpoint(ctx, f.name, token, at); err != nil {
 				return gotOn, errors.Join(failed, err)
 			}

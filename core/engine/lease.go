@@ -9,7 +9,7 @@ import (
 )
 
 // A lease ends leaseTTL after it was last prolonged, which is tried every leasePace: work passes to another process within
-// the sum of both after its holder has died.
+// the sum of both after its holder has died. A holder that cannot prolong it stops one pace before it ends.
 const (
 	leaseTTL  = 2 * time.Second
 	leasePace = 500 * time.Millisecond
@@ -57,17 +57,17 @@ func (e *Engine) hold(ctx context.Context, name string, token ports.Token, since
 	}
 }
 
-// prolong keeps the lease and returns when it is lost, or may be: it was not prolonged for as long as it lasts.
+// prolong keeps the lease and returns when it is lost, or soon may be.
 func (e *Engine) prolong(ctx context.Context, name string, token ports.Token, since time.Time) {
 	for pause(ctx, leasePace) {
 		asked := time.Now()
-		left, cancel := context.WithDeadline(ctx, since.Add(leaseTTL))
+		left, cancel := context.WithDeadline(ctx, since.Add(leaseTTL-leasePace))
 		again, err := e.Store.Lease(left, name, e.Process, leaseTTL)
 		cancel()
 		switch {
 		case err == nil && again == token:
 			since = asked
-		case err == nil || errors.Is(err, ports.ErrLeaseHeld) || time.Since(since) >= leaseTTL:
+		case err == nil || errors.Is(err, ports.ErrLeaseHeld) || time.Since(since) >= leaseTTL-leasePace:
 			return
 		}
 	}
