@@ -1,0 +1,105 @@
+// Package pgstore is the store in PostgreSQL 12 or later, which any number of processes use at once. It keeps the contract of
+// ports.Store on top of one schema (migrations/*.sql); only what is about that database may live here.
+//
+// The table of events is the store and the feed: positions have no gap and follow the order of commits, because whoever
+// writes holds an advisory lock until the transaction has ended. The lock is taken by Begin, and by a trigger for
+// writers that bypass the store; another trigger refuses to change history. Data is kept as text, byte for byte.
+//
+// Begin is one round trip (transaction, lock, head, tails, outcomes), Commit a second one (events, outcomes, the batch's
+// own id, one NOTIFY, the end of the transaction). A batch whose answer was lost is looked up by its id, under the lock,
+// which nobody gets before the lost transaction has ended: so the answer is certain, or it is ErrOutcomeUnknown when no
+// server could be asked in time.
+//
+// A process that stops in the middle of a unit holds the lock for Options.UnitTimeout at the most. The server ends its
+// session then; one that stopped while it was sending, which no timeout of the server ends, is ended by those who wait.
+//
+// Connections: one writes, one listens for the commits of others, the rest read. The store works through pgbouncer in transaction
+// mode with default_query_exec_mode=cache_describe in the URL; NOTIFY does not pass there, so that others' commits are seen
+// within a second. A URL may name several hosts: the one that is not a standby is used.
+package pgstore
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"daybook/core/es"
+	"daybook/core/ports"
+)
+
+// Options say where the database is and how it is used. URL is required.
+type Options struct {
+	URL string // as libpq and pgx read it: postgres://user:password@host:port/database?sslmode=…
+	// Schema holds the store's tables, and is made if there is none. Empty means daybook.
+	Schema string
+	// MaxConns bounds the connections of this store. Zero means 10, fewer than 4 mean 4.
+	MaxConns int
+	// UnitTimeout is how long a unit of work may keep all other processes waiting before the server ends it. Zero means 5 s.
+	UnitTimeout time.Duration
+	// StartTimeout is how long Open tries to reach the database. Zero means 10 s.
+	StartTimeout time.Duration
+	// Logf takes warnings: a connection was lost, is back. It must not block or call the store. Nil drops them.
+	Logf func(format string, args ...any)
+}
+
+// Store is a ports.Store in PostgreSQL. Open makes one.
+type Store struct {
+	options Options
+	place   string // host, port and database, for words
+	sql     queries
+	readers *pgxpool.Pool
+	config  *pgx.ConnConfig // of the connections outside of the pool
+
+	head       es.Watermark       // of what is known to be committed
+	turn       chan struct{}      // holds a token while a unit of work is open in this process
+	life       context.Context    // ends when the store is closed
+	end        context.CancelFunc // ends it
+	background sync.WaitGroup     // listening and pruning
+
+	writing sync.Mutex // held while the writer is talked to, and by Close
+	writer  *pgx.Conn  // nil when there is none
+}
+
+// Close implements ports.Store. It waits for a commit that is on its way; an open unit is rolled back.
+func (s *Store) Close() error {
+	s.end()
+	s.writing.Lock()
+	s.dropWriter()
+	s.writing.Unlock()
+	s.background.Wait()
+	s.readers.Close()
+	return nil
+}
+
+// Wait implements ports.Store.
+func (s *Store) Wait(ctx context.Context, past es.Position) error {
+	waiting, stop := context.WithCancel(ctx)
+	defer stop()
+	defer context.AfterFunc(s.life, stop)()
+	if past+1 == 0 { // nothing comes after it
+		past--
+	}
+	err := s.head.Wait(waiting, past+1)
+	if s.life.Err() != nil {
+		return ports.ErrStoreClosed
+	}
+	return err
+}
+
+// usable gives the reason why a call cannot go on: the store is closed or the caller's context has ended.
+func (s *Store) usable(ctx context.Context) error {
+	if s.life.Err() != nil {
+		return ports.ErrStoreClosed
+	}
+	return ctx.Err()
+}
+
+// bounded gives a context for one exchange with the server: it ends with the caller's, when the store is closed, and after d.
+func (s *Store) bounded(ctx context.Context, d time.Duration) (context.Context, func()) {
+	ctx, cancel := context.WithTimeout(ctx, d)
+	stop := context.AfterFunc(s.life, cancel)
+	return ctx, func() { stop(); cancel() }
+}

@@ -1,0 +1,86 @@
+package pgstore
+
+import "strings"
+
+// queries are the statements of the store, with its schema put in.
+type queries struct {
+	setUp, lock, evict, last, tails, known, versions       string
+	addEvents, addOutcomes, addBatch, notify, findBatch    string
+	head, stream, feed, positionAt, outcome                string
+	checkpoint, saveCheckpoint, lease, release             string
+	listen, forgetBatches, forgetRefusals, migrationsTable string
+}
+
+const columns = `e.position, e.stream_id, e.version, e.type, e.schema, e.effective_at, e.recorded_at, e.data, e.metadata`
+
+func queriesFor(schema string) queries {
+	q := queries{
+		// What a unit may hold, and for how long, is set in its own transaction: this works through a pooler, too.
+		setUp: `SELECT set_config('daybook.unit', 'on', true), set_config('idle_in_transaction_session_timeout', $1, true),
+			set_config('lock_timeout', $2, true), set_config('statement_timeout', $3, true)`,
+		lock: `SELECT daybook.lock_events()`,
+		// A session that stopped in the middle of sending is not idle to the server, and no timeout of it ends that.
+		evict: `SELECT count(pg_terminate_backend(l.pid)) FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+			WHERE l.locktype = 'advisory' AND l.granted AND l.classid = 17497 AND l.objid = 'daybook.events'::regclass::oid AND l.objsubid = 2
+			AND a.usename = current_user AND a.wait_event = 'ClientRead' AND a.state_change < clock_timestamp() - $1::text::interval`,
+		last: `SELECT position, recorded_at FROM daybook.events ORDER BY position DESC LIMIT 1`,
+		// The version that the caller knows is read, too: it shows that it is there. OFFSET 0 keeps the index in use.
+		tails: `SELECT n.i, ` + columns + ` FROM unnest($1::text[], $2::bigint[], $3::bigint[]) WITH ORDINALITY n(stream, after, at, i),
+			LATERAL (SELECT * FROM daybook.events x WHERE x.stream_id = n.stream AND x.version >= n.after ORDER BY x.version OFFSET 0) e
+			WHERE n.at < (SELECT max(position) FROM daybook.events) ORDER BY n.i, e.version`,
+		known: `SELECT k.i, o.refusal, o.recorded_at, o.body FROM unnest($1::bytea[]) WITH ORDINALITY k(key, i) JOIN daybook.outcomes o USING (key)`,
+		versions: `SELECT s, coalesce((SELECT x.version FROM daybook.events x WHERE x.stream_id = s ORDER BY x.version DESC LIMIT 1), 0)
+			FROM unnest($1::text[]) s`,
+
+		addEvents: `INSERT INTO daybook.events (position, stream_id, version, type, schema, effective_at, recorded_at, data, metadata)
+			SELECT * FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::text[], $5::integer[], $6::timestamptz[], $7::timestamptz[], $8::text[], $9::text[])`,
+		addOutcomes: `INSERT INTO daybook.outcomes (key, refusal, recorded_at, body)
+			SELECT * FROM unnest($1::bytea[], $2::boolean[], $3::timestamptz[], $4::bytea[])
+			ON CONFLICT (key) DO UPDATE SET refusal = EXCLUDED.refusal, recorded_at = EXCLUDED.recorded_at, body = EXCLUDED.body`,
+		addBatch:  `INSERT INTO daybook.batches (position, id) VALUES ($1, $2)`,
+		notify:    `SELECT pg_notify('daybook.events', $1)`,
+		findBatch: `SELECT EXISTS (SELECT FROM daybook.batches WHERE position = $1 AND id = $2)`,
+
+		head:   `SELECT coalesce(max(position), 0) FROM daybook.events`,
+		stream: `SELECT ` + columns + ` FROM daybook.events e WHERE e.stream_id = $1 AND e.version > $2 ORDER BY e.version LIMIT $3`,
+		feed:   `SELECT ` + columns + ` FROM daybook.events e WHERE e.position > $1 ORDER BY e.position LIMIT $2`,
+		// Recorded time rises with the position, so halving finds the place by the primary key, without an index of its own.
+		positionAt: `WITH RECURSIVE search(low, high) AS (
+				SELECT coalesce(min(position), 1) - 1, coalesce(max(position), 0) FROM daybook.events
+				UNION ALL
+				SELECT CASE WHEN before THEN middle ELSE low END, CASE WHEN before THEN high ELSE middle - 1 END
+				FROM search, LATERAL (SELECT (low + high + 1) / 2 AS middle OFFSET 0) m,
+					LATERAL (SELECT (SELECT recorded_at <= $1 FROM daybook.events WHERE position = middle) AS before OFFSET 0) b
+				WHERE low < high)
+			SELECT low FROM search WHERE low >= high`,
+		outcome: `SELECT refusal, recorded_at, body FROM daybook.outcomes WHERE key = $1`,
+
+		checkpoint: `SELECT position FROM daybook.checkpoints WHERE name = $1`,
+		// The row of the lease stays locked until the checkpoint is there: nobody gets the lease in between.
+		saveCheckpoint: `WITH lease AS MATERIALIZED (SELECT token FROM daybook.leases WHERE name = $1 FOR SHARE)
+			INSERT INTO daybook.checkpoints (name, position) SELECT $1, $3 WHERE NOT EXISTS (SELECT FROM lease WHERE token > $2)
+			ON CONFLICT (name) DO UPDATE SET position = EXCLUDED.position`,
+		lease: `INSERT INTO daybook.leases AS l (name, token, holder, expires_at) VALUES ($1, 1, $2, clock_timestamp() + $3::interval)
+			ON CONFLICT (name) DO UPDATE SET holder = $2, expires_at = clock_timestamp() + $3::interval,
+				token = CASE WHEN l.holder = $2 AND l.expires_at > clock_timestamp() THEN l.token ELSE l.token + 1 END
+			WHERE l.holder = $2 OR l.expires_at <= clock_timestamp() RETURNING token`,
+		release: `UPDATE daybook.leases SET expires_at = '-infinity' WHERE name = $1 AND token = $2`,
+
+		listen:        `LISTEN "daybook.events"`,
+		forgetBatches: `DELETE FROM daybook.batches WHERE committed_at < clock_timestamp() - interval '10 minutes'`,
+		forgetRefusals: `DELETE FROM daybook.outcomes WHERE refusal
+			AND recorded_at < (SELECT recorded_at FROM daybook.events ORDER BY position DESC LIMIT 1) - $1::interval`,
+		migrationsTable: `daybook.migrations`,
+	}
+	for _, statement := range []*string{
+		&q.setUp, &q.lock, &q.evict, &q.last, &q.tails, &q.known, &q.versions, &q.addEvents, &q.addOutcomes, &q.addBatch, &q.notify, &q.findBatch,
+		&q.head, &q.stream, &q.feed, &q.positionAt, &q.outcome, &q.checkpoint, &q.saveCheckpoint, &q.lease, &q.release,
+		&q.listen, &q.forgetBatches, &q.forgetRefusals, &q.migrationsTable,
+	} {
+		*statement = inSchema(*statement, schema)
+	}
+	return q
+}
+
+// inSchema puts the schema in the place of the usual one. A schema is a plain name, so it needs no quotes.
+func inSchema(sql, schema string) string { return strings.ReplaceAll(sql, "daybook.", schema+".") }
