@@ -1,0 +1,173 @@
+package elasticviews
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/elastic/go-elasticsearch/v8/esapi"
+	"github.com/go-json-experiment/json"
+
+	"daybook/core/es"
+	"daybook/core/ports"
+)
+
+// progressName is both the end of the name of the progress' index and the id of its only document.
+const progressName = "progress"
+
+// progress is how far the views are, as it is stored. Every change of it is made by compare-and-set.
+type progress struct {
+	Position   es.Position `json:"position"`
+	Open       bool        `json:"open"`
+	Token      ports.Token `json:"token"`
+	Generation int64       `json:"generation"` // of the indices
+	Change     string      `json:"change"`     // names the change, for who made it and was not answered
+}
+
+// state is the progress as it was read.
+type state struct {
+	progress
+	stored bool // there is a progress
+	whole  bool // and all indices of its generation are there
+	seqNo  int
+	term   int
+}
+
+// read gives the state. It asks for a document that does not exist in each index of the generation that was read last: so one
+// request tells also whether they are still there, and a second one is needed only after a Reset.
+func (v *Views) read(ctx context.Context) (state, error) {
+	if err := v.unusable(ctx); err != nil {
+		return state{}, err
+	}
+	const flips = 5 // generations that begin while this reads
+	for range flips {
+		s, probed, err := v.probe(ctx, v.generation.Load())
+		if err != nil || !s.stored || s.Generation == probed {
+			return s, err
+		}
+		v.generation.Store(s.Generation)
+	}
+	return state{}, v.unavailable(errors.New("the views are being reset again and again"))
+}
+
+// item is one document of a multi-get.
+type item struct {
+	hit
+	Index string  `json:"_index"`
+	Found bool    `json:"found"`
+	SeqNo int     `json:"_seq_no"`
+	Term  int     `json:"_primary_term"`
+	Error failure `json:"error"`
+}
+
+func (v *Views) probe(ctx context.Context, generation int64) (s state, probed int64, err error) {
+	wanted := []wantedDocument{{v.alias(progressName), progressName}}
+	if generation != 0 {
+		for _, m := range v.registry.Modules {
+			const nobody = "-"
+			wanted = append(wanted, wantedDocument{v.index(m.Name, generation), nobody})
+		}
+	}
+	items, err := v.multiGet(ctx, wanted, true)
+	if err != nil {
+		return state{}, 0, err
+	}
+	switch first := items[0]; {
+	case first.Error.Type == noSuchIndex, first.Error.Type == "" && !first.Found:
+		return state{}, 0, nil
+	case first.Error.Type != "":
+		return state{}, 0, v.unavailable(errors.New(first.Error.String()))
+	default:
+		s = state{stored: true, whole: true, seqNo: first.SeqNo, term: first.Term}
+		if err := json.Unmarshal(first.Source, &s.progress); err != nil {
+			return state{}, 0, errRefused.Because(fmt.Errorf("elasticviews: the progress in %s cannot be read: %w", first.Index, err))
+		}
+	}
+	if s.Generation != generation {
+		return s, generation, nil
+	}
+	for _, i := range items[1:] {
+		switch i.Error.Type {
+		case "":
+		case noSuchIndex:
+			s.whole = false
+			if v.missed.Swap(generation) != generation {
+				v.logf("elasticviews: the index %s is gone: the views must be filled again", i.Index)
+			}
+		default:
+			return state{}, 0, v.unavailable(errors.New(i.Error.String()))
+		}
+	}
+	return s, generation, nil
+}
+
+type wantedDocument struct {
+	Index string `json:"_index"`
+	ID    string `json:"_id"`
+}
+
+// multiGet gets documents by id, as last written or else as last refreshed. Ids are in the body, where they may hold anything.
+func (v *Views) multiGet(ctx context.Context, wanted []wantedDocument, realtime bool) ([]item, error) {
+	body, err := json.Marshal(map[string]any{"docs": wanted})
+	if err != nil {
+		return nil, errRefused.Because(err)
+	}
+	a, err := v.ask(ctx, ofReader(), func() esapi.Request { return esapi.MgetRequest{Body: bytes.NewReader(body), Realtime: &realtime} })
+	if err != nil {
+		return nil, err
+	}
+	var said struct {
+		Docs []item `json:"docs"`
+	}
+	if err := a.into("get documents", &said); err != nil {
+		return nil, err
+	}
+	if len(said.Docs) != len(wanted) {
+		return nil, errRefused.Because(fmt.Errorf("elasticviews: %d documents were asked for and %d answered", len(wanted), len(said.Docs)))
+	}
+	return said.Docs, nil
+}
+
+// move changes the progress if it still is as it was read. A change whose answer was lost is recognised by its name.
+func (v *Views) move(ctx context.Context, s *state, next progress) (state, error) {
+	next.Change = rand.Text()
+	body, err := json.Marshal(next)
+	if err != nil {
+		return state{}, errRefused.Because(err)
+	}
+	a, err := v.ask(ctx, ofWriter(), func() esapi.Request {
+		if !s.stored {
+			return esapi.CreateRequest{Index: v.alias(progressName), DocumentID: progressName, Body: bytes.NewReader(body)}
+		}
+		return esapi.IndexRequest{
+			Index: v.alias(progressName), DocumentID: progressName, Body: bytes.NewReader(body), IfSeqNo: &s.seqNo, IfPrimaryTerm: &s.term,
+		}
+	})
+	if err != nil {
+		return state{}, err
+	}
+	if a.status == http.StatusConflict {
+		return v.moved(ctx, next)
+	}
+	var said struct {
+		SeqNo int `json:"_seq_no"`
+		Term  int `json:"_primary_term"`
+	}
+	if err := a.into("store the progress", &said); err != nil {
+		return state{}, err
+	}
+	v.generation.Store(next.Generation)
+	return state{progress: next, stored: true, whole: true, seqNo: said.SeqNo, term: said.Term}, nil
+}
+
+// moved looks who made the change that was in the way.
+func (v *Views) moved(ctx context.Context, next progress) (state, error) {
+	s, err := v.read(ctx)
+	if err == nil && s.Change != next.Change {
+		err = ports.ErrCheckpointMoved.Say("The view was changed by another projector, which took it to position %d.", s.Position)
+	}
+	return s, err
+}

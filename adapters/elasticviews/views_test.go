@@ -1,0 +1,54 @@
+package elasticviews_test
+
+import (
+	"strings"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"daybook/adapters/elasticviews"
+	"daybook/core/account"
+	"daybook/core/es"
+	"daybook/core/ports"
+	"daybook/test/contract"
+	"daybook/test/servers"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const accounts = "accounts"
+
+func newRegistry(t testing.TB) *es.Registry {
+	t.Helper()
+	registry, err := es.NewRegistry(account.Module(func(string) string { return "" }))
+	must(t, err)
+	return registry
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// options are of a prefix of its own on the shared server.
+func options(t testing.TB, r *es.Registry) elasticviews.Options {
+	t.Helper()
+	return elasticviews.Options{
+		URL: servers.Elastic(t), Prefix: strings.TrimSuffix(servers.ElasticPrefix(t), "-"), Registry: r, Logf: t.Logf,
+	}
+}
+
+// open gives views that are closed at the end of the test, before what they left on the server is deleted.
+func open(t testing.TB, o elasticviews.Options) *elasticviews.Views {
+	t.Helper()
+	v, err := elasticviews.Open(t.Context(), o)
+	must(t, err)
+	t.Cleanup(func() { must(t, v.Close()) })
+	return v
+}
+
+func TestTheViewsInElasticsearchKeepTheContract(t *testing.T) {
+	contract.Views(t, func(t *testing.T, r *es.Registry) ports.Views { return open(t, options(t, r)) })
+}
