@@ -84,7 +84,7 @@ func (l *link) session(ctx context.Context) (*session, error) {
 		patience = timer.C
 	}
 	for {
-		s, why, changed := l.state()
+		s, changed, why := l.state()
 		switch {
 		case l.ctx.Err() != nil:
 			return nil, ErrClosed
@@ -104,10 +104,11 @@ func (l *link) session(ctx context.Context) (*session, error) {
 	}
 }
 
-func (l *link) state() (*session, error, <-chan struct{}) {
+// state is the present connection, or why there is none, and what is closed when that changes.
+func (l *link) state() (current *session, changed <-chan struct{}, why error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.current, l.why, l.changed
+	return l.current, l.changed, l.why
 }
 
 func (l *link) set(s *session, why error) {
@@ -120,7 +121,7 @@ func (l *link) set(s *session, why error) {
 
 // healthy is nil while the connection stands or nobody has asked for one.
 func (l *link) healthy() error {
-	s, why, _ := l.state()
+	s, _, why := l.state()
 	if s == nil {
 		return why
 	}
@@ -223,7 +224,7 @@ func hopeless(err error) bool {
 // backoff is the pause after so many failures in a row: it doubles, and differs from one process to the next.
 func backoff(failures int) time.Duration {
 	pause := min(firstPause<<min(failures, 10), longestRest)
-	return pause/2 + rand.N(pause/2)
+	return pause/2 + rand.N(pause/2) //nolint:gosec // nobody need be unable to guess it
 }
 
 // rest lets the pause pass and reports whether the context goes on.

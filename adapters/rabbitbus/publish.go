@@ -59,7 +59,7 @@ func (b *Broker) attempt(ctx context.Context, batch *batch) error {
 	if err != nil {
 		return err
 	}
-	flight := &flight{batch: batch, ctx: ctx, result: make(chan error, 1)}
+	flight := &flight{batch: *batch, ctx: ctx, result: make(chan error, 1)}
 	err = flight.over(s, b.options.Patience)
 	confirmed := flight.confirmed.Load()
 	batch.items = batch.items[confirmed:]
@@ -84,9 +84,9 @@ type item struct {
 	publishing    amqp.Publishing
 }
 
-// flight is a batch on its way over one session.
+// flight is a batch, or the rest of one, on its way over one session.
 type flight struct {
-	*batch
+	batch
 	ctx       context.Context // ends when nobody waits any more
 	confirmed atomic.Int64    // of the first messages
 	failed    atomic.Bool
@@ -236,7 +236,7 @@ func (o *outbox) declare(f *flight) error {
 	if err != nil {
 		return words("no channel", err)
 	}
-	defer ch.Close() //nolint:errcheck // nothing depends on it
+	defer ch.Close()
 	if err := o.topology.declareTopic(ch, f.topic); err != nil {
 		return err
 	}

@@ -73,7 +73,7 @@ func goneWith(ch *amqp.Channel) <-chan struct{} {
 	go func() {
 		defer close(gone)
 		select {
-		case <-closed:
+		case <-closed: //nolint:errcheck // whatever the reason
 		case <-canceled:
 		}
 	}()

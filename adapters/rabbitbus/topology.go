@@ -146,7 +146,7 @@ func (b *Broker) onChannel(ctx context.Context, use func(*amqp.Channel) error) e
 	if err != nil {
 		return b.ended(words("no channel", err))
 	}
-	defer ch.Close() //nolint:errcheck // what is not acked goes back either way
+	defer ch.Close() // what is not acked goes back
 	return b.ended(use(ch))
 }
 

@@ -162,7 +162,7 @@ func (w *window) ackSingly() (rest []amqp.Delivery) {
 
 // finish ends a subscription: what is out gets a moment to be acked, and what is not goes back to the queue.
 func (w *window) finish() {
-	defer w.ch.Close() //nolint:errcheck // what is not acked goes back either way
+	defer w.ch.Close()
 	defer w.flush()
 	limit := time.NewTimer(grace)
 	defer limit.Stop()
