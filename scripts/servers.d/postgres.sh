@@ -36,11 +36,14 @@ install() {
 
 url() { printf 'postgres://daybook:%s@127.0.0.1:%s/daybook?sslmode=disable\n' "$PASSWORD" "$1"; }
 
-running_pid() {
+postmaster() {
   local pid
   pid=$(read_pid "$dir/data/postmaster.pid")
   if alive "$pid" "$dir/data"; then echo "$pid"; fi
 }
+
+# A first start that was interrupted left a server without its role, or half a cluster: that is none, and made anew.
+running_pid() { if [ -e "$dir/complete" ]; then postmaster; fi; }
 
 answers() { "$BIN/pg_isready" -q -t 2 -h 127.0.0.1 -p "$1"; }
 
@@ -50,6 +53,7 @@ begin() {
   cd "$dir"
   if [ ! -e complete ]; then
     fresh=1
+    end KILL
     create_cluster
   fi
   configure "$1"
@@ -64,7 +68,7 @@ begin() {
 }
 
 create_cluster() {
-  rm -rf -- data # left half made by an initdb that was interrupted
+  rm -rf -- data
   mkdir -p run
   (
     umask 077
@@ -115,7 +119,7 @@ settle() {
 # end SIGNAL. After SIGKILL the children must be gone too: one that lives on keeps the shared memory.
 end() {
   local pid children
-  pid=$(running_pid)
+  pid=$(postmaster)
   [ -n "$pid" ] || return 0
   children=$(descendants "$pid")
   if [ "$1" = TERM ]; then
