@@ -4,11 +4,13 @@ package app
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -39,9 +41,14 @@ type App struct {
 	closers  []func() error // in the order of opening
 }
 
-// New opens every adapter the configuration names and listens, or closes what it opened and says what is wrong. Extra
-// modules run beside the built-in ones.
-func New(c Config, build Build, log *slog.Logger, extra ...es.Module) (_ *App, err error) {
+// Extension is what a program that embeds Daybook adds to it.
+type Extension struct {
+	Modules  []es.Module // run beside the built-in ones
+	Reactors []engine.Reactor
+}
+
+// New opens every adapter the configuration names and listens, or closes what it opened and says what is wrong.
+func New(c Config, build Build, log *slog.Logger, extra ...Extension) (_ *App, err error) {
 	a := &App{config: c, log: log}
 	a.lifetime, a.end = context.WithCancel(context.Background())
 	defer func() {
@@ -50,14 +57,21 @@ func New(c Config, build Build, log *slog.Logger, extra ...es.Module) (_ *App, e
 			err = errors.Join(err, a.close())
 		}
 	}()
-	registry, err := es.NewRegistry(append(modules(c), extra...)...)
+	all := Extension{Modules: modules(c)}
+	for _, x := range extra {
+		all.Modules, all.Reactors = append(all.Modules, x.Modules...), append(all.Reactors, x.Reactors...)
+	}
+	registry, err := es.NewRegistry(all.Modules...)
 	if err != nil {
 		return nil, err
 	}
 	if err := a.listen(); err != nil {
 		return nil, err
 	}
-	options := engine.Options{Registry: registry, Now: time.Now, EventsTopic: topicPrefix + ".events", Source: "/" + topicPrefix}
+	prefix := c.Bus.RabbitMQ.Prefix
+	options := engine.Options{
+		Registry: registry, Now: time.Now, Reactors: all.Reactors, Process: process(), EventsTopic: prefix + ".events", Source: "/" + prefix,
+	}
 	if options.Store, err = open("store", stores, c.Store.Driver, a.parts(registry)); err != nil {
 		return nil, err
 	}
@@ -77,8 +91,14 @@ func New(c Config, build Build, log *slog.Logger, extra ...es.Module) (_ *App, e
 	return a, nil
 }
 
-// topicPrefix begins the names of all topics.
-const topicPrefix = "daybook"
+// process names this process among all that may share its store, also those before it on the same machine.
+func process() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "daybook"
+	}
+	return fmt.Sprintf("%s-%d-%s", host, os.Getpid(), rand.Text())
+}
 
 func (a *App) listen() (err error) {
 	if a.listener, err = listenOn("http.addr", a.config.HTTP.Addr); err != nil {
@@ -142,13 +162,15 @@ func (a *App) Run(ctx context.Context) error {
 	front.Go(func() { a.engine.RunCommands(commands) })
 	if a.has(RoleRelay) {
 		back.Go(func() { a.engine.RunRelay(work) })
+		back.Go(func() { a.engine.RunReactors(work) })
 	}
-	if a.has(RoleProject) {
+	if a.has(RoleProject) || a.has(RoleAPI) && !a.engine.Views.Shared() { // who reads views that are not shared must fill them
 		back.Go(func() { a.engine.RunProjector(work) })
 	}
 	if a.has(RoleMessages) {
 		if err := a.messages(a.lifetime); err != nil {
-			return errors.Join(err, a.close())
+			a.log.Warn("commands cannot be taken from the bus yet", "error", err)
+			front.Go(func() { a.takeMessages(a.lifetime) })
 		}
 	}
 	servers := a.servers()
@@ -180,6 +202,25 @@ func (a *App) Run(ctx context.Context) error {
 	a.log.Info("stopped")
 	return err
 }
+
+// takeMessages subscribes to commands as soon as the bus lets it.
+func (a *App) takeMessages(ctx context.Context) {
+	for {
+		select {
+		case <-time.After(messagesPause):
+		case <-ctx.Done():
+			return
+		}
+		err := a.messages(ctx)
+		if err == nil {
+			a.log.Info("commands are taken from the bus")
+			return
+		}
+	}
+}
+
+// messagesPause is between two tries to subscribe to commands.
+const messagesPause = time.Second
 
 func (a *App) has(role string) bool { return slices.Contains(a.config.Roles, role) }
 

@@ -17,11 +17,18 @@ type Config struct {
 	HTTP  struct{ Addr string }
 	Admin struct{ Addr string }
 	Store struct {
-		Driver string
-		Pebble struct{ Path string }
+		Driver   string
+		Pebble   struct{ Path string }
+		Postgres struct{ URL string }
 	}
-	Bus   struct{ Driver string }
-	Views struct{ Driver string }
+	Bus struct {
+		Driver   string
+		RabbitMQ struct{ URL, Prefix string }
+	}
+	Views struct {
+		Driver        string
+		Elasticsearch struct{ URL, Prefix string }
+	}
 	Roles []string
 	Units []Unit
 	Log   struct{ Level, Format string }
@@ -51,6 +58,9 @@ type key struct {
 	allowed func() []string // nil: anything
 }
 
+// secret says that a setting may hold a password: it is shown without, and can be read from a file that a variable names.
+func (k key) secret() bool { return strings.HasSuffix(k.name, ".url") }
+
 // fileOnly says that a setting is a list of records, which flags and environment variables cannot carry.
 func (k key) fileOnly() bool {
 	_, ok := k.value.([]any)
@@ -71,8 +81,13 @@ func keys() []key {
 		{"admin.addr", "", "Where /metrics and pprof listen; empty: /metrics on the API's listener, for loopback clients only.", nil},
 		{"store.driver", "pebble", "Where events are kept.", names(stores)},
 		{"store.pebble.path", "./daybook-data", "The folder of the embedded store.", nil},
+		{"store.postgres.url", "", "The database, such as postgres://user:password@host/daybook; several hosts are tried in turn.", nil},
 		{"bus.driver", "memory", "How events and commands travel between processes.", names(buses)},
+		{"bus.rabbitmq.url", "", "The broker, such as amqp://user:password@host/vhost.", nil},
+		{"bus.rabbitmq.prefix", "daybook", "What the names of this ledger's exchanges and queues begin with.", nil},
 		{"views.driver", "memory", "Where the documents of queries are kept.", names(views)},
+		{"views.elasticsearch.url", "", "The cluster, such as http://user:password@host:9200; several with commas between.", nil},
+		{"views.elasticsearch.prefix", "daybook", "What the names of this ledger's indices begin with.", nil},
 		{"roles", allRoles, "What this process does.", func() []string { return allRoles }},
 		{"units", []any{}, "What accounts may be kept in besides ISO 4217 currencies, such as {code: KWH, digits: 3}.", nil},
 		{"log.level", "info", "The least grave message that is logged.", func() []string { return slices.Sorted(maps.Keys(logLevels)) }},
@@ -122,6 +137,7 @@ func Load(flags *pflag.FlagSet, environ []string) (Config, []Setting, error) {
 	problems = append(problems, file.unknown()...)
 	problems = append(problems, unknownEnv(environ)...)
 	vars := variables(environ)
+	problems = append(problems, readSecrets(vars)...)
 	var settings []Setting
 	for _, k := range keys() {
 		s := Setting{Name: k.name, Value: k.value, Origin: "default", Doc: k.doc}
@@ -158,6 +174,8 @@ func Load(flags *pflag.FlagSet, environ []string) (Config, []Setting, error) {
 			problems = append(problems, err.Error())
 		} else {
 			problems = append(problems, c.checkUnits()...)
+			problems = append(problems, c.checkDrivers()...)
+			problems = append(problems, c.checkRoles()...)
 		}
 	}
 	if len(problems) > 0 {
@@ -216,64 +234,6 @@ func (k key) shape() string {
 		return "a list of records"
 	}
 	return "a text"
-}
-
-func (c *Config) checkUnits() []string {
-	var problems []string
-	seen := map[string]bool{}
-	for _, u := range c.Units {
-		switch {
-		case !unitCode.MatchString(u.Code):
-			problems = append(problems, fmt.Sprintf("units: the code %q must be 2 to 12 of A-Z and 0-9, starting with a letter", u.Code))
-		case isoDigits(u.Code) >= 0:
-			problems = append(problems, fmt.Sprintf("units: %q is a currency of ISO 4217 already", u.Code))
-		case seen[u.Code]:
-			problems = append(problems, fmt.Sprintf("units: %q is declared twice", u.Code))
-		case u.Digits < 0 || u.Digits > 9:
-			problems = append(problems, fmt.Sprintf("units: %q has %d digits; 0 to 9 are possible", u.Code, u.Digits))
-		}
-		seen[u.Code] = true
-	}
-	return problems
-}
-
-func splitList(text string) []string {
-	var out []string
-	for word := range strings.SplitSeq(text, ",") {
-		if word = strings.TrimSpace(word); word != "" {
-			out = append(out, word)
-		}
-	}
-	return out
-}
-
-func variables(environ []string) map[string]string {
-	vars := map[string]string{}
-	for _, entry := range environ {
-		if name, value, ok := strings.Cut(entry, "="); ok && strings.HasPrefix(name, envPrefix) {
-			vars[name] = value
-		}
-	}
-	return vars
-}
-
-// foreignEnv are the variables of ours that are not settings of the server: DAYBOOK_TEST_… and those of the client.
-func foreignEnv(name string) bool {
-	return strings.HasPrefix(name, "DAYBOOK_TEST_") || name == "DAYBOOK_SERVER" || name == "DAYBOOK_CONFIG"
-}
-
-func unknownEnv(environ []string) []string {
-	var known []string
-	for _, k := range keys() {
-		known = append(known, k.env())
-	}
-	var problems []string
-	for _, name := range slices.Sorted(maps.Keys(variables(environ))) {
-		if !foreignEnv(name) && !slices.Contains(known, name) {
-			problems = append(problems, fmt.Sprintf("environment variable %s: there is no such setting%s", name, hint(name, known)))
-		}
-	}
-	return problems
 }
 
 // readFile reads the YAML file of --config or DAYBOOK_CONFIG, if one is named.

@@ -31,7 +31,9 @@ func (a *App) drive(r *es.Registry, o engine.Options, build Build, metrics *prom
 		a.api, a.adminAPI = api, adminHandler(scrape)
 	}
 	messages := msgapi.New(a.engine, o.Bus, r)
-	a.messages = func(ctx context.Context) error { return messages.Subscribe(ctx, msgapi.Topic(topicPrefix)) }
+	a.messages = func(ctx context.Context) error {
+		return messages.Subscribe(ctx, msgapi.Topic(a.config.Bus.RabbitMQ.Prefix))
+	}
 }
 
 // withLocalMetrics serves /metrics to clients on this machine, beside the API.

@@ -1,14 +1,19 @@
 package app
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"slices"
 
+	"daybook/adapters/elasticviews"
 	"daybook/adapters/membus"
 	"daybook/adapters/memstore"
 	"daybook/adapters/memviews"
+	"daybook/adapters/msgapi"
 	"daybook/adapters/pebblestore"
+	"daybook/adapters/pgstore"
+	"daybook/adapters/rabbitbus"
 	"daybook/adapters/watermillbus"
 	"daybook/core/ports"
 )
@@ -21,20 +26,49 @@ var (
 		"pebble": func(p parts) (ports.Store, error) {
 			return pebblestore.Open(pebblestore.Options{
 				Dir:       p.config.Store.Pebble.Path,
-				Logf:      func(format string, args ...any) { p.log.Warn(fmt.Sprintf("store: "+format, args...)) },
+				Logf:      p.warn("store"),
 				OnFailure: p.failed,
 			})
+		},
+		"postgres": func(p parts) (ports.Store, error) {
+			return pgstore.Open(context.Background(), pgstore.Options{URL: p.config.Store.Postgres.URL, Logf: p.warn("store")})
 		},
 	}
 	buses = map[string]func(parts) (ports.Bus, error){
 		"memory": func(p parts) (ports.Bus, error) {
 			return watermillbus.New(membus.New(membus.Options{}), watermillbus.Options{Log: p.log})
 		},
+		"rabbitmq": func(p parts) (ports.Bus, error) {
+			c := p.config.Bus.RabbitMQ
+			commands := msgapi.Topic(c.Prefix)
+			broker, err := rabbitbus.Open(context.Background(), rabbitbus.Options{
+				URL: c.URL, Prefix: c.Prefix + ".", Log: p.log,
+				Durable:       []ports.Subscription{{Topic: commands, Name: msgapi.Subscriber}},
+				DeliveryLimit: map[string]int{commands: deliveryLimit},
+			})
+			if err != nil {
+				return nil, err
+			}
+			return watermillbus.New(broker, watermillbus.Options{Log: p.log})
+		},
 	}
 	views = map[string]func(parts) (ports.Views, error){
 		"memory": func(p parts) (ports.Views, error) { return memviews.New(p.registry), nil },
+		"elasticsearch": func(p parts) (ports.Views, error) {
+			c := p.config.Views.Elasticsearch
+			return elasticviews.Open(context.Background(), elasticviews.Options{URL: c.URL, Prefix: c.Prefix, Registry: p.registry, Logf: p.warn("views")})
+		},
 	}
 )
+
+// deliveryLimit is how often a command may be given to a process that dies over it before it goes to the dead letters. A
+// process that is stopped, or loses its connection, counts too.
+const deliveryLimit = 20
+
+// warn logs what an adapter has to tell.
+func (p parts) warn(port string) func(format string, args ...any) {
+	return func(format string, args ...any) { p.log.Warn(port + ": " + fmt.Sprintf(format, args...)) }
+}
 
 // names gives the drivers of a table, for checks and messages.
 func names[P any](table map[string]func(parts) (P, error)) func() []string {

@@ -20,7 +20,7 @@ func newConfig() *cobra.Command {
 			}
 			rows := make([][]string, len(settings))
 			for i, s := range settings {
-				rows[i] = []string{s.Name, fmt.Sprint(s.Value), s.Origin}
+				rows[i] = []string{s.Name, fmt.Sprint(s.Shown()), s.Origin}
 			}
 			return printTable(cmd, []string{"setting", "value", "origin"}, rows)
 		},

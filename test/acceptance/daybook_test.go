@@ -48,7 +48,7 @@ func begin(t *testing.T, change func(*app.Config), extra ...es.Module) *daybook 
 	if change != nil {
 		change(&c)
 	}
-	a, err := app.New(c, app.Build{Version: "test"}, slog.New(slog.DiscardHandler), extra...)
+	a, err := app.New(c, app.Build{Version: "test"}, slog.New(slog.DiscardHandler), app.Extension{Modules: extra})
 	if err != nil {
 		t.Fatal(err)
 	}
