@@ -131,13 +131,38 @@ func (v *Views) createIndex(ctx context.Context, name string, like object) error
 	return a.into("create the index "+name, nil)
 }
 
-// moveAliases lets the aliases stand for the indices of a generation, and removes those of earlier ones, all in one step.
+// moveAliases lets the aliases stand for the indices of a generation, and removes those of earlier ones, all in one step. That
+// it was taken although no answer came shows when the indices are listed again.
 func (v *Views) moveAliases(ctx context.Context, generation int64) error {
-	present, err := v.present(ctx)
-	if err != nil {
-		return err
+	var refusal error
+	const attempts = 2
+	for range attempts {
+		present, err := v.present(ctx)
+		if err != nil {
+			return err
+		}
+		actions := v.aliasActions(present, generation)
+		if len(actions) == 0 {
+			return nil
+		}
+		body, err := json.Marshal(object{"actions": actions})
+		if err != nil {
+			return errRefused.Because(err)
+		}
+		a, err := v.ask(ctx, ofWriter(), func() esapi.Request { return esapi.IndicesUpdateAliasesRequest{Body: bytes.NewReader(body)} })
+		if err != nil {
+			return err
+		}
+		if refusal = a.into("move the aliases", nil); refusal == nil {
+			return nil
+		}
 	}
-	var actions []object
+	v.logf("elasticviews: the aliases of %s could not be moved, and the views are opened without: %v", v.prefix, refusal)
+	return nil
+}
+
+// aliasActions are what is left to do, given the aliases of the indices that are there.
+func (v *Views) aliasActions(present map[string][]string, generation int64) (actions []object) {
 	for _, m := range v.registry.Modules {
 		for name := range present {
 			if n, ok := v.generationOf(m.Name, name); ok && n < generation {
@@ -149,21 +174,7 @@ func (v *Views) moveAliases(ctx context.Context, generation int64) error {
 			actions = append(actions, object{"add": object{"index": name, "alias": alias}})
 		}
 	}
-	if len(actions) == 0 {
-		return nil
-	}
-	body, err := json.Marshal(object{"actions": actions})
-	if err != nil {
-		return errRefused.Because(err)
-	}
-	a, err := v.ask(ctx, ofWriter(), func() esapi.Request { return esapi.IndicesUpdateAliasesRequest{Body: bytes.NewReader(body)} })
-	if err != nil {
-		return err
-	}
-	if err := a.into("move the aliases", nil); err != nil {
-		v.logf("elasticviews: the aliases of %s could not be moved, the views are opened without: %v", v.prefix, err)
-	}
-	return nil
+	return actions
 }
 
 // present gives the aliases of all indices that may be ours.

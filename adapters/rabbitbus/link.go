@@ -186,10 +186,10 @@ func (l *link) connect() (*session, error) {
 		Properties: properties,
 		Dial: func(network, address string) (net.Conn, error) {
 			conn, err := dialer.DialContext(l.ctx, network, address)
-			if err == nil {
-				err = conn.SetDeadline(time.Now().Add(handshake)) // cleared when the connection is open
+			if err != nil {
+				return nil, err
 			}
-			return conn, err
+			return gather(conn), conn.SetDeadline(time.Now().Add(handshake)) // cleared when the connection is open
 		},
 	})
 	if err != nil {

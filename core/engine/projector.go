@@ -35,8 +35,7 @@ func newProjector(o *Options) *projector {
 // viewsLease is the lease of those who write shared views.
 const viewsLease = "views"
 
-// idlePoll is how often an idle projector asks for the head, in case the last message was lost, and for what concerns
-// shared views.
+// idlePoll is how often an idle projector looks after what nobody tells it of.
 const idlePoll = time.Second
 
 // run keeps the views up to date until ctx ends. token is that of the lease for shared views.
@@ -52,15 +51,32 @@ func (p *projector) run(ctx context.Context, token ports.Token) {
 	}) {
 		return
 	}
-	for first := true; first || pause(ctx, idlePoll); first = false { // at once: what came before the subscription
-		err := p.catchUp(ctx)
-		if err == nil && p.Views.Shared() {
+	var minded time.Time
+	for ; ctx.Err() == nil; p.idle(ctx) {
+		err := p.catchUp(ctx) // at once the first time: what came before the subscription
+		if now := time.Now(); err == nil && p.Views.Shared() && now.Sub(minded) >= idlePoll {
+			minded = now
 			err = p.mind(ctx)
 		}
 		if err != nil && ctx.Err() == nil {
 			p.Observer.Failed("project", err)
+			pause(ctx, idlePoll)
 		}
 	}
+}
+
+// grace is how long the projector leaves to the bus to tell it of a new event before it looks by itself.
+const grace = 50 * time.Millisecond
+
+// idle waits until the store has more than the views show, but not long: the bus may have lost a message, or be away.
+func (p *projector) idle(ctx context.Context) {
+	short, cancel := context.WithTimeout(ctx, idlePoll)
+	defer cancel()
+	if err := p.Store.Wait(short, p.reached.At()); err != nil && short.Err() == nil {
+		pause(ctx, idlePoll)
+		return
+	}
+	pause(short, grace)
 }
 
 // until does something until it succeeds, and reports whether it did before ctx ended.
@@ -111,7 +127,7 @@ func (p *projector) catchUp(ctx context.Context) (err error) {
 	if !p.open {
 		return p.start(ctx)
 	}
-	if err = p.follow(ctx, pageSize); err != nil {
+	if err = p.follow(ctx, p.page()); err != nil {
 		p.open = false // whatever it was: begin again from what the views say
 	}
 	return err
@@ -142,7 +158,16 @@ func (p *projector) start(ctx context.Context) error {
 		}
 	}
 	p.at = progress.Checkpoint
-	return p.followAndOpen(ctx, pageSize)
+	return p.followAndOpen(ctx, p.page())
+}
+
+// page is how many events are shown by one Write while readers look on. For shared views a Write is a few requests over the
+// network, whatever it holds; those in memory are quick, and readers wait less when they are written often.
+func (p *projector) page() int {
+	if p.Views.Shared() {
+		return 10 * pageSize
+	}
+	return pageSize
 }
 
 func (p *projector) followAndOpen(ctx context.Context, every int) error {
@@ -221,7 +246,7 @@ func (p *projector) follow(ctx context.Context, every int) error {
 			batch.To = page.events[i].Position
 		}
 		pending += len(page.events)
-		if every <= pageSize {
+		if every < fillPage {
 			batch.Events = append(batch.Events, page.events...)
 		}
 		if pending >= every || page.last && pending > 0 {
