@@ -2,6 +2,7 @@ package servers
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -31,17 +32,32 @@ func Private(t testing.TB, server string) *Instance {
 		t.Fatal(err)
 	}
 	i := &Instance{t: t, server: server, script: filepath.Join(checkout(t), "scripts", "servers"), dir: dir}
-	t.Cleanup(func() {
-		i.run("kill")
-		if err := os.RemoveAll(dir); err != nil {
-			t.Errorf("remove the data of %s: %v", server, err)
-		}
-	})
+	i.endWithTest()
 	if err := os.Chmod(dir, 0o755); err != nil { // what is inside belongs to the server's user alone
 		t.Fatal(err)
 	}
 	i.Start()
 	return i
+}
+
+// endWithTest has another process wait for the end of its input, which comes with the end of the test or of the whole test
+// process, however that ends, and then kill the server and remove its data.
+func (i *Instance) endWithTest() {
+	i.t.Helper()
+	const wait = `cat; "$1" kill --dir "$2" "$3" 2>/dev/null && rm -rf -- "$2"`
+	cmd := exec.Command("setsid", "bash", "-c", wait, "-", i.script, i.dir, i.server) // out of reach of an interrupt from the keyboard
+	input, err := cmd.StdinPipe()
+	if err != nil {
+		i.t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		i.t.Fatal(err)
+	}
+	i.t.Cleanup(func() {
+		if err := errors.Join(input.Close(), cmd.Wait()); err != nil {
+			i.t.Errorf("end the private %s and remove %s: %v", i.server, i.dir, err)
+		}
+	})
 }
 
 // URL is where the server is or was; it stays the same for as long as the instance lives.

@@ -6,8 +6,11 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
+	"os/exec"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -167,6 +170,39 @@ func TestAPrivateServerStopsIsKilledAndComesBackWithItsDataAtTheSameAddress(t *t
 			t.Errorf("after %s: %s instead of %s", name, p.URL(), before)
 		}
 		execute(t, p.URL(), "INSERT INTO kept VALUES (2)")
+	}
+}
+
+// The test process of this test is another one, which dies with a private server running.
+func TestAPrivateServerEndsWithATestProcessThatIsKilled(t *testing.T) {
+	const inside = "DAYBOOK_TEST_DIE_INSIDE"
+	if os.Getenv(inside) != "" {
+		fmt.Println("URL=" + Private(t, "postgres").URL())
+		self, err := os.FindProcess(os.Getpid())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Fatal(self.Kill())
+	}
+	Postgres(t)
+	cmd := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$")
+	cmd.Env = append(os.Environ(), inside+"=1")
+	out, err := cmd.Output()
+	_, rest, found := strings.Cut(string(out), "URL=")
+	if err == nil || !found {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	address, _, _ := strings.Cut(rest, "\n")
+	for deadline := time.Now().Add(patience); ; {
+		conn, err := pgx.Connect(t.Context(), address)
+		if err != nil {
+			return
+		}
+		_, err = conn.Exec(t.Context(), "SELECT pg_sleep(30)") // ends early with the server
+		conn.Close(t.Context())
+		if err == nil || time.Now().After(deadline) {
+			t.Fatal("the server outlives its test")
+		}
 	}
 }
 
