@@ -180,19 +180,24 @@ func (l *link) watch(s *session) error {
 func (l *link) connect() (*session, error) {
 	properties := amqp.NewConnectionProperties()
 	properties.SetClientConnectionName("daybook " + l.name)
-	dialer := net.Dialer{Timeout: handshake}
+	var raw net.Conn
+	release := func() bool { return true }
+	defer func() { release() }()
 	conn, err := amqp.DialConfig(l.options.URL, amqp.Config{
 		Heartbeat:  l.options.Heartbeat,
 		Properties: properties,
-		Dial: func(network, address string) (net.Conn, error) {
-			conn, err := dialer.DialContext(l.ctx, network, address)
-			if err != nil {
-				return nil, err
+		Dial: func(network, address string) (_ net.Conn, err error) {
+			if raw, err = l.dial(network, address); err == nil {
+				// until the session is fit for use, closing the link ends it the hard way
+				release = context.AfterFunc(l.ctx, func() { raw.Close() })
 			}
-			return gather(conn), conn.SetDeadline(time.Now().Add(handshake)) // cleared when the connection is open
+			return raw, err
 		},
 	})
 	if err != nil {
+		if raw != nil {
+			raw.Close()
+		}
 		return nil, words("RabbitMQ cannot be reached", err)
 	}
 	s := newSession(conn)
@@ -201,6 +206,20 @@ func (l *link) connect() (*session, error) {
 		return nil, err
 	}
 	return s, nil
+}
+
+// dial opens a connection on which the handshake cannot take for ever.
+func (l *link) dial(network, address string) (net.Conn, error) {
+	dialer := net.Dialer{Timeout: handshake}
+	conn, err := dialer.DialContext(l.ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	if err := conn.SetDeadline(time.Now().Add(handshake)); err != nil { // cleared when the connection is open
+		conn.Close()
+		return nil, err
+	}
+	return gather(conn), nil
 }
 
 func (l *link) close() {

@@ -1,6 +1,7 @@
 package rabbitbus
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -96,7 +97,7 @@ func (s *subscription) consume() (*consumer, error) {
 		err = ch.Qos(s.prefetch(), 0, false)
 	}
 	if err == nil {
-		c.deliveries, err = ch.Consume(queue, "", false, false, false, false, nil)
+		c.deliveries, err = ch.Consume(queue, cmp.Or(s.Name, "unnamed"), false, false, false, false, nil)
 	}
 	if err != nil {
 		ch.Close() //nolint:errcheck // nothing depends on it
