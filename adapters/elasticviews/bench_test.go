@@ -185,4 +185,3 @@ func BenchmarkRead(b *testing.B) {
 		}
 	}
 }
-

@@ -246,9 +246,11 @@ func TestWhatIsNotElasticsearchIsUnavailableAndNeverTakenForDeletedViews(t *test
 		}
 	}
 	for name, trip := range map[string]tripper{
-		"404 of a web server":     plain(404, "<h1>Not found</h1>"),
-		"200 of a web server":     plain(200, "<h1>Welcome</h1>"),
-		"refused credentials":     func(*http.Request) (*http.Response, error) { return answering(401, `{"error":{"type":"security_exception"}}`) },
+		"404 of a web server": plain(404, "<h1>Not found</h1>"),
+		"200 of a web server": plain(200, "<h1>Welcome</h1>"),
+		"refused credentials": func(*http.Request) (*http.Response, error) {
+			return answering(401, `{"error":{"type":"security_exception"}}`)
+		},
 		"a connection that waits": func(req *http.Request) (*http.Response, error) { return nil, waits(req) },
 	} {
 		t.Run(name, func(t *testing.T) {

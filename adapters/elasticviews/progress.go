@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 
 	"github.com/elastic/go-elasticsearch/v8/esapi"
 	"github.com/go-json-experiment/json"
@@ -63,6 +64,9 @@ type item struct {
 	Error failure `json:"error"`
 }
 
+// lost reports whether the index of the document does not exist.
+func (i item) lost() bool { return i.Error.Type == noSuchIndex }
+
 func (v *Views) probe(ctx context.Context, generation int64) (s state, probed int64, err error) {
 	wanted := []wantedDocument{{v.alias(progressName), progressName}}
 	if generation != 0 {
@@ -75,30 +79,24 @@ func (v *Views) probe(ctx context.Context, generation int64) (s state, probed in
 	if err != nil {
 		return state{}, 0, err
 	}
-	switch first := items[0]; {
-	case first.Error.Type == noSuchIndex, first.Error.Type == "" && !first.Found:
+	first := items[0]
+	if !first.Found {
 		return state{}, 0, nil
-	case first.Error.Type != "":
-		return state{}, 0, v.unavailable(errors.New(first.Error.String()))
-	default:
-		s = state{stored: true, whole: true, seqNo: first.SeqNo, term: first.Term}
-		if err := json.Unmarshal(first.Source, &s.progress); err != nil {
-			return state{}, 0, errRefused.Because(fmt.Errorf("elasticviews: the progress in %s cannot be read: %w", first.Index, err))
-		}
+	}
+	s = state{stored: true, whole: true, seqNo: first.SeqNo, term: first.Term}
+	if err := json.Unmarshal(first.Source, &s.progress); err != nil {
+		return state{}, 0, errRefused.Because(fmt.Errorf("elasticviews: the progress in %s cannot be read: %w", first.Index, err))
 	}
 	if s.Generation != generation {
 		return s, generation, nil
 	}
 	for _, i := range items[1:] {
-		switch i.Error.Type {
-		case "":
-		case noSuchIndex:
-			s.whole = false
-			if v.missed.Swap(generation) != generation {
-				v.logf("elasticviews: the index %s is gone: the views must be filled again", i.Index)
-			}
-		default:
-			return state{}, 0, v.unavailable(errors.New(i.Error.String()))
+		if !i.lost() {
+			continue
+		}
+		s.whole = false
+		if v.missed.Swap(generation) != generation {
+			v.logf("elasticviews: the index %s is gone: the views must be filled again", i.Index)
 		}
 	}
 	return s, generation, nil
@@ -110,25 +108,37 @@ type wantedDocument struct {
 }
 
 // multiGet gets documents by id, as last written or else as last refreshed. Ids are in the body, where they may hold anything.
+// Of the errors an item can have, only that its index does not exist is given back.
 func (v *Views) multiGet(ctx context.Context, wanted []wantedDocument, realtime bool) ([]item, error) {
-	body, err := json.Marshal(map[string]any{"docs": wanted})
+	body, err := json.Marshal(object{"docs": wanted})
 	if err != nil {
 		return nil, errRefused.Because(err)
 	}
-	a, err := v.ask(ctx, ofReader(), func() esapi.Request { return esapi.MgetRequest{Body: bytes.NewReader(body), Realtime: &realtime} })
-	if err != nil {
-		return nil, err
+	for attempt := 0; ; attempt++ {
+		a, err := v.ask(ctx, ofReader(), func() esapi.Request { return esapi.MgetRequest{Body: bytes.NewReader(body), Realtime: &realtime} })
+		if err != nil {
+			return nil, err
+		}
+		var said struct {
+			Docs []item `json:"docs"`
+		}
+		if err := a.into("get documents", &said); err != nil {
+			return nil, err
+		}
+		if len(said.Docs) != len(wanted) {
+			return nil, errRefused.Because(fmt.Errorf("elasticviews: %d documents were asked for and %d answered", len(wanted), len(said.Docs)))
+		}
+		broken := slices.IndexFunc(said.Docs, func(i item) bool { return i.Error.Type != "" && !i.lost() })
+		if broken < 0 {
+			return said.Docs, nil
+		}
+		if attempt+1 >= ofReader().attempts {
+			return nil, v.unavailable(fmt.Errorf("%s: %s", said.Docs[broken].Index, said.Docs[broken].Error))
+		}
+		if err := v.pause(ctx, attempt); err != nil { // an index that is just being created has no shard for a moment
+			return nil, err
+		}
 	}
-	var said struct {
-		Docs []item `json:"docs"`
-	}
-	if err := a.into("get documents", &said); err != nil {
-		return nil, err
-	}
-	if len(said.Docs) != len(wanted) {
-		return nil, errRefused.Because(fmt.Errorf("elasticviews: %d documents were asked for and %d answered", len(wanted), len(said.Docs)))
-	}
-	return said.Docs, nil
 }
 
 // move changes the progress if it still is as it was read. A change whose answer was lost is recognised by its name.

@@ -48,10 +48,8 @@ func (v *Views) Get(ctx context.Context, view, id string) (d es.Document, at es.
 			return err
 		}
 		switch i := &items[0]; {
-		case i.Error.Type == noSuchIndex:
+		case i.lost():
 			return errGone
-		case i.Error.Type != "":
-			return v.unavailable(errors.New(i.Error.String()))
 		case !i.Found:
 			return ports.ErrNoDocument
 		default:

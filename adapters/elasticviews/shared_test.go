@@ -95,7 +95,9 @@ func TestAProjectorThatStoodStillInsideItsWriteWhileAnotherFilledTheViewsChanges
 	old := open(t, o)
 	must(t, now.Open(t.Context(), 1))
 	written := make(chan error)
-	go func() { written <- old.Write(t.Context(), 1, []ports.Change{change(view, 0, 9), change(view, 1, 9)}, 0, 18) }()
+	go func() {
+		written <- old.Write(t.Context(), 1, []ports.Change{change(view, 0, 9), change(view, 1, 9)}, 0, 18)
+	}()
 	<-reached
 	must(t, now.Reset(t.Context(), 2))
 	must(t, now.Write(t.Context(), 2, []ports.Change{change(view, 0, 1)}, 0, 1))

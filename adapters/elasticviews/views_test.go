@@ -1,6 +1,7 @@
 package elasticviews_test
 
 import (
+	"flag"
 	"strings"
 	"testing"
 
@@ -14,7 +15,10 @@ import (
 	"daybook/test/servers"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	_ = flag.Set("rapid.checks", "25") // unless told otherwise: each makes an index, which takes a tenth of a second or more
+	goleak.VerifyTestMain(m)
+}
 
 const accounts = "accounts"
 
@@ -26,8 +30,8 @@ func newRegistry(t testing.TB) *es.Registry {
 }
 
 func must(t testing.TB, err error) {
-	t.Helper()
 	if err != nil {
+		t.Helper()
 		t.Fatal(err)
 	}
 }
