@@ -49,8 +49,8 @@ func (u *unit) Commit(ctx context.Context, b ports.Batch) error {
 // send writes the batch and ends the transaction, in one round trip, whatever becomes of the caller.
 func (u *unit) send(head es.Position, rows *eventRows, outcomes []ports.Outcome) error {
 	s := u.store
-	if s.writer == nil || s.writer.IsClosed() {
-		return ports.ErrStoreUnavailable.Say("The connection to the %s was lost before the commit; nothing was written.", s.place)
+	if err := s.inUnit(); err != nil {
+		return err
 	}
 	var id batchID
 	_, _ = rand.Read(id[:]) // never fails
@@ -79,8 +79,19 @@ func (u *unit) send(head es.Position, rows *eventRows, outcomes []ports.Outcome)
 	return nil
 }
 
+// inUnit is an error if the writer's connection is not in the transaction that Begin opened.
+func (s *Store) inUnit() error {
+	if s.writer == nil || s.writer.IsClosed() || s.writer.PgConn().TxStatus() != 'T' {
+		return ports.ErrStoreUnavailable.Say("The connection to the %s was lost before the commit; nothing was written.", s.place)
+	}
+	return nil
+}
+
 // uncommitted finds out what became of a batch after an error.
 func (s *Store) uncommitted(id batchID, head es.Position, err error) error {
+	if lost(err) {
+		s.dropWriter()
+	}
 	if certain(err) {
 		return s.failed(context.Background(), err)
 	}
@@ -96,13 +107,10 @@ func (s *Store) uncommitted(id batchID, head es.Position, err error) error {
 	return ports.ErrStoreUnavailable.Say("The %s was lost during the commit; nothing was written.", s.place).Because(err)
 }
 
-// settleWithin bounds how long a lost answer is looked for.
-const settleWithin = 10 * time.Second
-
 // settle asks on a new connection whether a batch was committed. It takes the lock first: so the transaction that was lost
 // has ended. Its error means that nobody could be asked in time.
 func (s *Store) settle(id batchID, head es.Position) (committed bool, err error) {
-	ctx, cancel := context.WithTimeout(context.Background(), settleWithin)
+	ctx, cancel := context.WithTimeout(context.Background(), s.options.settleWithin)
 	defer cancel()
 	for {
 		if committed, err = s.ask(ctx, id, head); err == nil {
@@ -121,7 +129,7 @@ func (s *Store) ask(ctx context.Context, id batchID, head es.Position) (committe
 	}
 	batch := &pgx.Batch{}
 	batch.Queue(`BEGIN ISOLATION LEVEL READ COMMITTED`)
-	batch.Queue(s.sql.setUp, milliseconds(s.options.UnitTimeout), milliseconds(settleWithin), milliseconds(settleWithin))
+	batch.Queue(s.sql.setUp, milliseconds(s.options.UnitTimeout), milliseconds(s.options.settleWithin), milliseconds(s.options.settleWithin))
 	batch.Queue(s.sql.lock)
 	batch.Queue(s.sql.findBatch, int64(head), id)
 	batch.Queue(`ROLLBACK`)
@@ -210,11 +218,11 @@ func (u *unit) learnVersions(events []es.Recorded) error {
 	s := u.store
 	s.writing.Lock()
 	defer s.writing.Unlock()
-	if err := s.usable(context.Background()); err != nil {
-		return err
+	if s.life.Err() != nil {
+		return ports.ErrStoreClosed
 	}
-	if s.writer == nil || s.writer.IsClosed() {
-		return ports.ErrStoreUnavailable.Say("The connection to the %s was lost before the commit; nothing was written.", s.place)
+	if err := s.inUnit(); err != nil {
+		return err
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 2*s.options.UnitTimeout)
 	defer cancel()

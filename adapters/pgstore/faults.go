@@ -36,7 +36,7 @@ var meanings = map[string]meaning{
 	"57P05": {ports.ErrStoreUnavailable, "ended an idle session"},
 	"53100": {ports.ErrStoreFull, "has no room left on its disk: nothing was written. Reads go on; writes come back when there is room"},
 	"53200": {ports.ErrStoreUnavailable, "is out of memory"},
-	"53300": {ports.ErrStoreUnavailable, "has too many connections: raise its max_connections or lower store.postgres.max-conns"},
+	"53300": {ports.ErrStoreUnavailable, "has too many connections: raise its max_connections, or lower pool_max_conns in the URLs of its clients"},
 	"53":    {ports.ErrStoreUnavailable, "is short of resources"},
 	"08":    {ports.ErrStoreUnavailable, "lost the connection"},
 	"28":    {ports.ErrStoreUnavailable, "does not let us in: check user, password and pg_hba.conf"},

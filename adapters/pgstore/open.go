@@ -56,14 +56,14 @@ func (o *Options) check() (*pgxpool.Config, error) {
 	if !plainName.MatchString(o.Schema) || strings.HasPrefix(o.Schema, "pg_") {
 		return nil, errOptions.Say("%q cannot be the store's schema: use up to 40 of a-z, 0-9 and _, beginning with a letter.", o.Schema)
 	}
-	if o.MaxConns == 0 {
-		o.MaxConns = 10
-	}
 	if o.UnitTimeout <= 0 {
 		o.UnitTimeout = 5 * time.Second
 	}
 	if o.StartTimeout <= 0 {
 		o.StartTimeout = 10 * time.Second
+	}
+	if o.settleWithin <= 0 {
+		o.settleWithin = 10 * time.Second
 	}
 	if o.Logf == nil {
 		o.Logf = func(string, ...any) {}
@@ -71,6 +71,12 @@ func (o *Options) check() (*pgxpool.Config, error) {
 	config, err := pgxpool.ParseConfig(o.URL)
 	if err != nil { // pgx takes the password out as well as it can; words that hold none are safer
 		return nil, errOptions.Say("The store's URL cannot be read; it looks like postgres://user:password@host:5432/database.")
+	}
+	if o.MaxConns == 0 {
+		o.MaxConns = 10
+		if strings.Contains(o.URL, "pool_max_conns") { // the pool's default depends on the machine
+			o.MaxConns = int(config.MaxConns)
+		}
 	}
 	config.MaxConns = int32(max(o.MaxConns, minConns) - 2)
 	config.ConnConfig.ConnectTimeout = connectTimeout

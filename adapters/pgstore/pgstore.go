@@ -35,7 +35,7 @@ type Options struct {
 	URL string // as libpq and pgx read it: postgres://user:password@host:port/database?sslmode=…
 	// Schema holds the store's tables, and is made if there is none. Empty means daybook.
 	Schema string
-	// MaxConns bounds the connections of this store. Zero means 10, fewer than 4 mean 4.
+	// MaxConns bounds the connections of this store. Zero means pool_max_conns in the URL, or 10; fewer than 4 mean 4.
 	MaxConns int
 	// UnitTimeout is how long a unit of work may keep all other processes waiting before the server ends it. Zero means 5 s.
 	UnitTimeout time.Duration
@@ -43,6 +43,8 @@ type Options struct {
 	StartTimeout time.Duration
 	// Logf takes warnings: a connection was lost, is back. It must not block or call the store. Nil drops them.
 	Logf func(format string, args ...any)
+
+	settleWithin time.Duration // how long a lost answer is looked for; zero means 10 s
 }
 
 // Store is a ports.Store in PostgreSQL. Open makes one.

@@ -19,10 +19,10 @@ func queriesFor(schema string) queries {
 		setUp: `SELECT set_config('daybook.unit', 'on', true), set_config('idle_in_transaction_session_timeout', $1, true),
 			set_config('lock_timeout', $2, true), set_config('statement_timeout', $3, true)`,
 		lock: `SELECT daybook.lock_events()`,
-		// A session that stopped in the middle of sending is not idle to the server, and no timeout of it ends that.
+		// A process that stopped in the middle of sending or receiving is not idle to the server, and no timeout ends its session.
 		evict: `SELECT count(pg_terminate_backend(l.pid)) FROM pg_locks l JOIN pg_stat_activity a USING (pid)
 			WHERE l.locktype = 'advisory' AND l.granted AND l.classid = 17497 AND l.objid = 'daybook.events'::regclass::oid AND l.objsubid = 2
-			AND a.usename = current_user AND a.wait_event = 'ClientRead' AND a.state_change < clock_timestamp() - $1::text::interval`,
+			AND a.usename = current_user AND a.wait_event IN ('ClientRead', 'ClientWrite') AND a.state_change < clock_timestamp() - $1::interval`,
 		last: `SELECT position, recorded_at FROM daybook.events ORDER BY position DESC LIMIT 1`,
 		// The version that the caller knows is read, too: it shows that it is there. OFFSET 0 keeps the index in use.
 		tails: `SELECT n.i, ` + columns + ` FROM unnest($1::text[], $2::bigint[], $3::bigint[]) WITH ORDINALITY n(stream, after, at, i),

@@ -44,7 +44,7 @@ func (s *Store) read(ctx context.Context, f func(context.Context, *pgxpool.Conn)
 }
 
 // errBusy: all connections are in use.
-var errBusy = ports.ErrStoreUnavailable.Say("All connections to the database are in use; nothing was done. More readers need a higher store.postgres.max-conns.")
+var errBusy = ports.ErrStoreUnavailable.Say("All connections to the database are in use; nothing was done. More need a higher pool_max_conns in its URL.")
 
 func (s *Store) readOnce(ctx context.Context, f func(context.Context, *pgxpool.Conn) error) error {
 	bounded, cancel := s.bounded(ctx, readTimeout)

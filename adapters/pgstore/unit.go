@@ -80,15 +80,13 @@ func (s *Store) tryBegin(ctx context.Context, needs ports.Needs) (*unit, error) 
 	if err := s.connectWriter(ctx); err != nil {
 		return nil, err
 	}
-	unitTimeout := milliseconds(s.options.UnitTimeout)
 	b := &pgx.Batch{}
 	b.Queue(`BEGIN ISOLATION LEVEL READ COMMITTED`) // every statement after the lock sees what was committed before it
-	b.Queue(s.sql.setUp, unitTimeout, milliseconds(2*s.options.UnitTimeout), milliseconds(3*s.options.UnitTimeout))
+	b.Queue(s.sql.setUp, milliseconds(s.options.UnitTimeout), milliseconds(2*s.options.UnitTimeout), milliseconds(3*s.options.UnitTimeout))
 	b.Queue(s.sql.lock)
 	b.Queue(s.sql.last)
-	asked := needs.Streams
-	if len(asked) > 0 {
-		b.Queue(s.sql.tails, streamNeeds(asked)...)
+	if len(needs.Streams) > 0 {
+		b.Queue(s.sql.tails, streamNeeds(needs.Streams)...)
 	}
 	if len(needs.Keys) > 0 {
 		b.Queue(s.sql.known, keysOf(needs.Keys))
