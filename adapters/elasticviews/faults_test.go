@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"daybook/adapters/elasticviews"
@@ -311,6 +312,44 @@ func TestACallThatHangsEndsWithItsContextAndWithClose(t *testing.T) {
 		cancel()
 		must(t, v.Close())
 	}
+}
+
+func TestManyWhoAskAtOnceShareARequestThatSetsOutAfterTheyAsked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		requests, goOn := 0, make(chan bool)
+		v, err := elasticviews.Open(t.Context(), elasticviews.Options{
+			URL: "http://search.example:9200", Prefix: "p", Registry: newRegistry(t),
+			Transport: tripper(func(*http.Request) (*http.Response, error) {
+				requests++
+				stored := fmt.Sprintf(`{"found":true,"_source":{"position":%d,"open":true,"generation":7}},{"found":false}`, requests)
+				if requests == 1 { // no generation is known yet
+					stored = `{"found":true,"_source":{"position":0,"open":true,"generation":7}}`
+				}
+				<-goOn
+				return answering(200, `{"docs":[`+stored+`]}`)
+			}),
+		})
+		must(t, err)
+		ask := func(want es.Position) {
+			if p, err := v.Progress(t.Context()); err != nil || p.Checkpoint != want {
+				t.Errorf("the progress is %+v, %v, want %d", p, err, want)
+			}
+		}
+		go ask(2)
+		synctest.Wait()
+		for range 50 {
+			go ask(3)
+		}
+		synctest.Wait()
+		for range 3 {
+			goOn <- true
+		}
+		synctest.Wait()
+		if requests != 3 {
+			t.Errorf("there were %d requests, want 3", requests)
+		}
+		must(t, v.Close())
+	})
 }
 
 func TestOptionsThatCannotWorkAreRefusedWithoutTheirPassword(t *testing.T) {

@@ -37,12 +37,57 @@ type state struct {
 	term   int
 }
 
-// read gives the state. It asks for a document that does not exist in each index of the generation that was read last: so one
-// request tells also whether they are still there, and a second one is needed only after a Reset.
+// reading is the state on its way from the server, to all who asked since the one before it set out.
+type reading struct {
+	done chan struct{}
+	s    state
+	err  error
+}
+
+// read gives the state, no older than the call. However many ask at once, and those who wait for a position ask again and
+// again, there is one request under way.
 func (v *Views) read(ctx context.Context) (state, error) {
 	if err := v.unusable(ctx); err != nil {
 		return state{}, err
 	}
+	v.mu.Lock()
+	if v.next == nil {
+		v.next = &reading{done: make(chan struct{})}
+		if !v.reads {
+			v.reads = true
+			go v.readOn()
+		}
+	}
+	r := v.next
+	v.mu.Unlock()
+	select {
+	case <-r.done:
+		return r.s, r.err
+	case <-ctx.Done():
+		return state{}, ctx.Err()
+	}
+}
+
+// readOn reads until nobody asks any more.
+func (v *Views) readOn() {
+	for {
+		v.mu.Lock()
+		r := v.next
+		v.next, v.reads = nil, r != nil
+		v.mu.Unlock()
+		if r == nil {
+			return
+		}
+		if r.s, r.err = v.readOnce(v.life); v.life.Err() != nil {
+			r.err = v.unusable(v.life)
+		}
+		close(r.done)
+	}
+}
+
+// readOnce asks for a document that does not exist in each index of the generation that was read last: so one request tells also
+// whether they are still there, and a second one is needed only after a Reset.
+func (v *Views) readOnce(ctx context.Context) (state, error) {
 	const flips = 5 // generations that begin while this reads
 	for range flips {
 		s, probed, err := v.probe(ctx, v.generation.Load())

@@ -16,8 +16,8 @@ import (
 // errGone: the index that was asked is no longer there.
 var errGone = errors.New("elasticviews: the index is gone")
 
-// reading calls read with the state of views that are open. If their generation ends meanwhile, it starts over.
-func (v *Views) reading(ctx context.Context, view string, read func(s *state, x *index) error) error {
+// whileOpen calls read with the state of views that are open. If their generation ends meanwhile, it starts over.
+func (v *Views) whileOpen(ctx context.Context, view string, read func(s *state, x *index) error) error {
 	const generations = 3
 	for range generations {
 		s, err := v.read(ctx)
@@ -38,7 +38,7 @@ func (v *Views) reading(ctx context.Context, view string, read func(s *state, x 
 
 // Get gives the checkpoint also when the document is not there or parked.
 func (v *Views) Get(ctx context.Context, view, id string) (d es.Document, at es.Position, err error) {
-	err = v.reading(ctx, view, func(s *state, x *index) error {
+	err = v.whileOpen(ctx, view, func(s *state, x *index) error {
 		at = s.Position
 		if id == "" {
 			return ports.ErrNoDocument
@@ -68,7 +68,7 @@ const maxHits = 10_000
 
 // List asks for one document more than wanted, to know whether it is there.
 func (v *Views) List(ctx context.Context, view string, q ports.Query) (page ports.Page, err error) {
-	err = v.reading(ctx, view, func(s *state, x *index) error {
+	err = v.whileOpen(ctx, view, func(s *state, x *index) error {
 		if err := x.check(&q); err != nil {
 			return err
 		}

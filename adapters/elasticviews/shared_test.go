@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"daybook/adapters/elasticviews"
@@ -244,4 +245,48 @@ func TestAfterTheServerWasAwayEverythingGoesOn(t *testing.T) {
 	shows(t, v, 600, versions[:600]...)
 	must(t, v.Write(t.Context(), 1, changes[600:], 600, 900))
 	shows(t, v, 900, versions...)
+}
+
+func TestReadersOfViewsThatAreFilledAgainAndAgainSeeOneFillingWholeOrNone(t *testing.T) {
+	t.Parallel()
+	o := options(t, newRegistry(t))
+	view := &o.Registry.Module(accounts).View
+	v, reader := open(t, o), open(t, o)
+	filled := make(chan bool)
+	var reading sync.WaitGroup
+	for range 3 {
+		reading.Go(func() {
+			for seen := 0; ; {
+				select {
+				case <-filled:
+					if seen == 0 {
+						t.Error("nothing was ever seen")
+					}
+					return
+				default:
+				}
+				page, err := reader.List(t.Context(), accounts, ports.Query{Limit: 100})
+				if errors.Is(err, ports.ErrViewRebuilding) {
+					continue
+				}
+				seen++
+				other := func(d es.Document) bool { return es.Position(d.Version) != page.At }
+				if err != nil || len(page.Documents) != 50 || slices.ContainsFunc(page.Documents, other) {
+					t.Errorf("a reader sees %d documents at %d, %v", len(page.Documents), page.At, err)
+					return
+				}
+			}
+		})
+	}
+	for filling := es.Version(1); filling <= 12; filling++ {
+		var changes []ports.Change
+		for n := range 50 {
+			changes = append(changes, change(view, n, filling))
+		}
+		must(t, v.Reset(t.Context(), 1))
+		must(t, v.Write(t.Context(), 1, changes, 0, es.Position(filling)))
+		must(t, v.Open(t.Context(), 1))
+	}
+	close(filled)
+	reading.Wait()
 }

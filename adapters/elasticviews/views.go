@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"net/http"
 	"regexp"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -51,6 +52,10 @@ type Views struct {
 
 	generation atomic.Int64 // as last read; 0: none was ever seen
 	missed     atomic.Int64 // the generation whose loss was told
+
+	mu    sync.Mutex
+	next  *reading // what those who ask for the state now will get; nil: nobody does
+	reads bool     // readOn runs
 }
 
 var _ ports.Views = (*Views)(nil)
