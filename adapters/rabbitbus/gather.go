@@ -67,7 +67,7 @@ func (g *gathering) write() {
 			g.err = err
 			g.changed.Broadcast()
 			g.mu.Unlock()
-			g.Conn.Close() // so that the reader learns of it
+			g.Conn.Close() //nolint:errcheck // the reader learns of it
 			return
 		}
 	}
@@ -79,7 +79,7 @@ func (g *gathering) Close() error {
 	g.closing = true
 	g.changed.Broadcast()
 	g.mu.Unlock()
-	unblock := time.AfterFunc(grace, func() { g.Conn.Close() })
+	unblock := time.AfterFunc(grace, func() { g.Conn.Close() }) //nolint:errcheck // told by the second
 	defer unblock.Stop()
 	<-g.ended
 	return g.Conn.Close()

@@ -189,14 +189,14 @@ func (l *link) connect() (*session, error) {
 		Dial: func(network, address string) (_ net.Conn, err error) {
 			if raw, err = l.dial(network, address); err == nil {
 				// until the session is fit for use, closing the link ends it the hard way
-				release = context.AfterFunc(l.ctx, func() { raw.Close() })
+				release = context.AfterFunc(l.ctx, func() { raw.Close() }) //nolint:errcheck // the handshake tells
 			}
 			return raw, err
 		},
 	})
 	if err != nil {
 		if raw != nil {
-			raw.Close()
+			raw.Close() //nolint:errcheck // the first error counts
 		}
 		return nil, words("RabbitMQ cannot be reached", err)
 	}
@@ -216,7 +216,7 @@ func (l *link) dial(network, address string) (net.Conn, error) {
 		return nil, err
 	}
 	if err := conn.SetDeadline(time.Now().Add(handshake)); err != nil { // cleared when the connection is open
-		conn.Close()
+		conn.Close() //nolint:errcheck // the first error counts
 		return nil, err
 	}
 	return gather(conn), nil
