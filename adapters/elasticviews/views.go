@@ -39,9 +39,12 @@ type Options struct {
 	Transport http.RoundTripper                // nil: one of its own
 }
 
-// Views is a ports.Views. A Write stores its documents and then the checkpoint, and shows them by one refresh in between, so
-// that readers, who ask for the checkpoint first, never get documents older than it. Views of two processes that write at
-// once without a lease may store documents of the one that fails; being newer versions, they do no harm.
+// Views is a ports.Views. A Write stores its documents, shows them by one refresh, and then moves the checkpoint, so that
+// readers, who ask for the checkpoint first, never get documents older than it.
+//
+// There are two limits. A server that crashes inside a Write shows what it has of it when it is back, until the projector has
+// repeated the Write. And of two projectors that write at once without a lease, the one that fails may have stored documents:
+// being no older than those that were there, they do no harm.
 type Views struct {
 	client
 	registry *es.Registry
