@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"daybook/adapters/httpapi"
+	"daybook/adapters/msgapi"
 	"daybook/core/engine"
 	"daybook/core/es"
 )
@@ -70,7 +71,8 @@ func New(c Config, build Build, log *slog.Logger, extra ...Extension) (_ *App, e
 	}
 	prefix := c.Bus.RabbitMQ.Prefix
 	options := engine.Options{
-		Registry: registry, Now: time.Now, Reactors: all.Reactors, Process: process(), EventsTopic: prefix + ".events", Source: "/" + prefix,
+		Registry: registry, Now: time.Now, Reactors: all.Reactors, Process: process(),
+		EventsTopic: prefix + ".events", CommandsTopic: msgapi.Topic(prefix), Source: "/" + prefix,
 	}
 	if options.Store, err = open("store", stores, c.Store.Driver, a.parts(registry)); err != nil {
 		return nil, err

@@ -32,7 +32,7 @@ func (a *App) drive(r *es.Registry, o engine.Options, build Build, metrics *prom
 	}
 	messages := msgapi.New(a.engine, o.Bus, r)
 	a.messages = func(ctx context.Context) error {
-		return messages.Subscribe(ctx, msgapi.Topic(a.config.Bus.RabbitMQ.Prefix))
+		return messages.Subscribe(ctx, o.CommandsTopic)
 	}
 }
 

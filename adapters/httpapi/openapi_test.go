@@ -205,6 +205,10 @@ func TestRealAnswersAreAsDescribed(t *testing.T) {
 	check("GET", "/v1/status", "/v1/status", "")
 	check("POST", "/v1/admin/rebuild", "/v1/admin/rebuild", "")
 	check("GET", "/v1/admin/operations/op-1", "/v1/admin/operations/{id}", "")
+	check("GET", "/v1/admin/dead-letters", "/v1/admin/dead-letters", "")
+	check("GET", "/v1/admin/dead-letters/m1", "/v1/admin/dead-letters/{id}", "")
+	check("POST", "/v1/admin/dead-letters/m1/retry", "/v1/admin/dead-letters/{id}/retry", "")
+	check("POST", "/v1/admin/dead-letters/m1/discard", "/v1/admin/dead-letters/{id}/discard", "")
 	check("GET", "/livez", "/livez", "")
 	check("GET", "/readyz?verbose", "/readyz", "")
 }

@@ -54,7 +54,9 @@ func (a *API) start(ctx context.Context, lane *engine.Lane, m ports.Message) fun
 	if err != nil {
 		return func() error { return a.refuse(ctx, m, envelope.ID, engine.Answer{}, err, true) }
 	}
-	ticket, err := lane.Submit(ctx, envelope.Request(metadata(m)))
+	request := envelope.Request(metadata(m))
+	request.Again = m.Headers[ports.HeaderRetry] != ""
+	ticket, err := lane.Submit(ctx, request)
 	if err != nil {
 		return func() error { return err }
 	}

@@ -71,6 +71,7 @@ func (b *Bus) Settle(ctx context.Context, topic, id string, retry bool) error {
 			return nil
 		}
 		again := &message.Message{UUID: m.UUID, Metadata: withoutPoison(m.Metadata), Payload: m.Payload}
+		again.Metadata[ports.HeaderRetry] = "true"
 		again.SetContext(ctx)
 		return b.broker.Publish(topic, again)
 	})

@@ -24,8 +24,8 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("os/signal.loop"))
 }
 
-// serving runs Daybook in memory and gives its URL.
-func serving(t *testing.T) string {
+// serving runs Daybook in memory.
+func serving(t *testing.T) *app.App {
 	t.Helper()
 	c := app.Default()
 	c.HTTP.Addr, c.Store.Driver = "127.0.0.1:0", "memory"
@@ -43,21 +43,23 @@ func serving(t *testing.T) string {
 		}
 		http.DefaultClient.CloseIdleConnections()
 	})
-	return a.URL()
+	return a
 }
 
 // cli runs command lines against one server, in one folder.
 type cli struct {
 	t   *testing.T
+	app *app.App
 	dir string
 }
 
 func newCLI(t *testing.T) *cli {
 	t.Helper()
-	t.Setenv("DAYBOOK_SERVER", serving(t))
+	a := serving(t)
+	t.Setenv("DAYBOOK_SERVER", a.URL())
 	dir := t.TempDir()
 	t.Chdir(dir)
-	return &cli{t, dir}
+	return &cli{t, a, dir}
 }
 
 // file writes a file into the folder.

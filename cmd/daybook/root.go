@@ -20,6 +20,7 @@ func newRoot() *cobra.Command {
 	root.AddCommand(
 		newServe(), newConfig(), newVersion(),
 		newAccount(), newEvents(), newImport(), newRebuild(), newBench(),
+		newDeadLetters(),
 		newExitCodes(),
 	)
 	root.SetHelpTemplate(helpTemplate)

@@ -174,7 +174,7 @@ func (s *sequencer) decideJob(j *job) {
 			j.result = Result{Err: ErrKeyMismatch}
 		}
 		return
-	case k != nil && k.durable != nil:
+	case k != nil && k.durable != nil && !(j.Again && refused(k.durable, j.fingerprint)):
 		j.standing, j.result = settled, replay(k.durable, j.fingerprint)
 		return
 	}

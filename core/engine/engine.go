@@ -23,8 +23,9 @@ type Options struct {
 	Observer ports.Observer
 	Now      func() time.Time // the clock
 
-	EventsTopic string // where the relay publishes
-	Source      string // the source attribute of the CloudEvents it publishes: a URI reference that names this ledger
+	EventsTopic   string // where the relay publishes
+	CommandsTopic string // where commands come from, whose dead letters can be settled
+	Source        string // the source attribute of the CloudEvents it publishes: a URI reference that names this ledger
 	Process     string // names this process among those on one store, for leases
 	Reactors    []Reactor
 

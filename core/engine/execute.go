@@ -15,6 +15,7 @@ type Request struct {
 	Key      string      // the idempotency key, "" for none; unique per principal
 	Expected *es.Version // only if the stream is at this version
 	DryRun   bool        // decide, write nothing
+	Again    bool        // a refusal kept under the key is no answer: decide again
 	Metadata es.Metadata // goes into the events; CommandID is set from Key
 }
 

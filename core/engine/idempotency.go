@@ -80,6 +80,12 @@ func replay(body []byte, fp fingerprint) Result {
 	return Result{Answer: a, Err: err}
 }
 
+// refused reports whether the kept outcome is a refusal of this same command.
+func refused(body []byte, fp fingerprint) bool {
+	form, kept, _, ok := splitOutcome(body)
+	return ok && form == formRefusal && kept == fp
+}
+
 func splitOutcome(body []byte) (form byte, fp fingerprint, rest []byte, ok bool) {
 	if len(body) < 17 || body[0] != formAnswer && body[0] != formRefusal {
 		return 0, fp, nil, false

@@ -338,3 +338,26 @@ func TestAStreamThatCannotBeReadFailsItsOwnCommandsAlone(t *testing.T) {
 		t.Fatalf("got %v and %v", got[0].Err, got[1].Err)
 	}
 }
+
+func TestARefusalIsDecidedAgainForWhoAsks(t *testing.T) {
+	w := newWorld(t)
+	w.must(w.create("a"))
+	again := func(r Request) Request { r.Again = true; return r }
+	withdrawal := w.withdraw("a", 5).keyed("k")
+	if r := w.step(withdrawal)[0]; r.Err == nil {
+		t.Fatal("there was money")
+	}
+	w.must(w.deposit("a", 9))
+	if r := w.step(withdrawal)[0]; r.Err == nil || !r.Answer.Replayed {
+		t.Errorf("a retry is decided anew: %+v", r)
+	}
+	if r := w.step(again(w.withdraw("a", 6).keyed("k")))[0]; !errors.Is(r.Err, ErrKeyMismatch) {
+		t.Errorf("another command under the key: %v", r.Err)
+	}
+	w.must(again(withdrawal))
+	for _, r := range w.step(again(withdrawal), withdrawal) {
+		if r.Err != nil || !r.Answer.Replayed || r.Answer.Balance != 4 {
+			t.Errorf("once it has succeeded: %+v", r)
+		}
+	}
+}

@@ -16,8 +16,11 @@ var (
 	ErrNoDeadMessage = fault.New(fault.NotFound, "message_not_found", "There is no dead message with this id.")
 )
 
-// HeaderReason is the header of a dead message that says why it is dead.
-const HeaderReason = "reason"
+// Headers that the bus gives to messages.
+const (
+	HeaderReason = "reason" // why a message is dead
+	HeaderRetry  = "retry"  // "true": it was dead, and somebody wants it to be tried again
+)
 
 // Message is what crosses the bus. Headers and Body are shared: neither who published them nor who gets them may change them.
 type Message struct {
@@ -60,8 +63,8 @@ type Bus interface {
 	SubscribeAhead(ctx context.Context, s Subscription, ahead int, start Starter) error
 	// DeadMessages gives up to limit dead messages of the topic that nobody has settled yet, oldest first.
 	DeadMessages(ctx context.Context, topic string, limit int) ([]Message, error)
-	// Settle takes one of them away: with retry it is published to the topic again first, without the reason. The first
-	// with this id is meant; ErrNoDeadMessage: there is none.
+	// Settle takes one of them away: with retry it is published to the topic again first, without the reason and with the
+	// header "retry". The first with this id is meant; ErrNoDeadMessage: there is none.
 	Settle(ctx context.Context, topic, id string, retry bool) error
 	// Close ends all subscriptions, waits for handlers that run, and makes later calls fail with ErrBusClosed. Closing
 	// twice is no error.

@@ -140,7 +140,7 @@ func (c *busCase) kept() {
 	}
 	well.Store(true)
 	c.settle("m1", true)
-	if m := c.next(done); m.ID != "m1" || string(m.Body) != "one" || len(m.Headers) != 1 || m.Headers["replyTo"] != "me" {
+	if m := c.next(done); m.ID != "m1" || string(m.Body) != "one" || len(m.Headers) != 2 || m.Headers["replyTo"] != "me" || m.Headers["retry"] != "true" {
 		c.Errorf("tried again, the message is %+v, want %+v", m, sent)
 	}
 	c.settle("m3", false)

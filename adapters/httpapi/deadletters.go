@@ -1,0 +1,132 @@
+package httpapi
+
+import (
+	"encoding/base64"
+	"net/http"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/go-json-experiment/json"
+
+	"daybook/core/ports"
+)
+
+// deadLetterRoutes are for commands that came by message and could never succeed.
+func (s *server) deadLetterRoutes() []route {
+	const one = "/v1/admin/dead-letters/{id}"
+	id := pathParam("id", &huma.Schema{Type: "string", MinLength: ptr(1)}, "The message's id.")
+	return []route{
+		{method: http.MethodGet, path: "/v1/admin/dead-letters", operation: describeDeadLetters(), serve: s.deadLetters, params: []*huma.Param{limitParam()}},
+		{method: http.MethodGet, path: one, operation: describeDeadLetter(), serve: s.deadLetter, params: []*huma.Param{id}},
+		{
+			method: http.MethodPost, path: one + "/retry", serve: s.settleDeadLetter(true), params: []*huma.Param{id},
+			operation: describeSettling("retry-dead-letter", "Send a dead letter's command again", "With the same id, so it happens once at the most."),
+		},
+		{
+			method: http.MethodPost, path: one + "/discard", serve: s.settleDeadLetter(false), params: []*huma.Param{id},
+			operation: describeSettling("discard-dead-letter", "Throw a dead letter away", ""),
+		},
+	}
+}
+
+func ptr[T any](v T) *T { return &v }
+
+func describeDeadLetters() huma.Operation {
+	op := operation("list-dead-letters", "operations", "Commands that came by message and could never succeed", "Oldest first. They stay until they are tried again or discarded.")
+	answers(&op, http.StatusOK, "The dead letters.", jsonMedia, ref("DeadLetterList"))
+	addFaults(&op, http.StatusServiceUnavailable)
+	return op
+}
+
+func describeDeadLetter() huma.Operation {
+	op := operation("get-dead-letter", "operations", "One dead letter", "")
+	answers(&op, http.StatusOK, "The dead letter.", jsonMedia, ref("DeadLetter"))
+	addFaults(&op, http.StatusNotFound, http.StatusServiceUnavailable)
+	return op
+}
+
+func describeSettling(id, summary, description string) huma.Operation {
+	op := operation(id, "operations", summary, description)
+	answers(&op, http.StatusOK, "It is done.", jsonMedia, ref("DeadLetter"))
+	addFaults(&op, http.StatusNotFound, http.StatusServiceUnavailable)
+	return op
+}
+
+func deadLetterSchema() *huma.Schema {
+	words := &huma.Schema{Type: "string"}
+	headers := &huma.Schema{Type: "object", AdditionalProperties: words}
+	s := with(with(with(object("A command that came by message and could never succeed."), "id", words), "reason", words), "headers", headers)
+	return optionally(optionally(s, "body", &huma.Schema{Type: "string", Description: "As it was sent."}),
+		"bodyBase64", &huma.Schema{Type: "string", Description: "Instead of body, when that is no text."})
+}
+
+// deadLetterDocument is a dead letter as clients see it.
+type deadLetterDocument struct {
+	ID         string            `json:"id"`
+	Reason     string            `json:"reason"`
+	Headers    map[string]string `json:"headers"`
+	Body       *string           `json:"body,omitempty"`
+	BodyBase64 string            `json:"bodyBase64,omitempty"`
+}
+
+func deadLetterOf(m ports.Message) deadLetterDocument {
+	d := deadLetterDocument{ID: printable(m.ID), Reason: printable(m.Headers[ports.HeaderReason]), Headers: map[string]string{}}
+	for name, value := range m.Headers {
+		if name != ports.HeaderReason {
+			d.Headers[printable(name)] = printable(value)
+		}
+	}
+	if utf8.Valid(m.Body) {
+		d.Body = ptr(string(m.Body))
+	} else {
+		d.BodyBase64 = base64.StdEncoding.EncodeToString(m.Body)
+	}
+	return d
+}
+
+// printable is s as JSON can carry it: others may send what is no UTF-8.
+func printable(s string) string { return strings.ToValidUTF8(s, "�") }
+
+// deadLetters serves the oldest ones.
+func (s *server) deadLetters(w http.ResponseWriter, r *http.Request, q *values) error {
+	limit := q.limit()
+	if err := q.fault(); err != nil {
+		return err
+	}
+	messages, err := s.Engine.DeadLetters(r.Context(), limit)
+	if err != nil {
+		return err
+	}
+	items := make([][]byte, len(messages))
+	for i, m := range messages {
+		if items[i], err = json.Marshal(deadLetterOf(m), json.Deterministic(true)); err != nil {
+			return err
+		}
+	}
+	answerList(w, len(items), "", func(dst []byte, i int) []byte { return append(dst, items[i]...) })
+	return nil
+}
+
+func (s *server) deadLetter(w http.ResponseWriter, r *http.Request, _ *values) error {
+	m, err := s.Engine.DeadLetter(r.Context(), r.PathValue("id"))
+	if err != nil {
+		return err
+	}
+	return answerValue(w, http.StatusOK, deadLetterOf(m))
+}
+
+// settleDeadLetter answers with what was settled.
+func (s *server) settleDeadLetter(retry bool) handler {
+	return func(w http.ResponseWriter, r *http.Request, _ *values) error {
+		id := r.PathValue("id")
+		m, err := s.Engine.DeadLetter(r.Context(), id)
+		if err != nil {
+			return err
+		}
+		if err := s.Engine.SettleDeadLetter(r.Context(), id, retry); err != nil {
+			return err
+		}
+		return answerValue(w, http.StatusOK, deadLetterOf(m))
+	}
+}

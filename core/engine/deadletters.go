@@ -1,0 +1,34 @@
+package engine
+
+import (
+	"context"
+	"slices"
+
+	"daybook/core/ports"
+)
+
+// mostDeadLetters is how many dead commands are looked at to find one.
+const mostDeadLetters = 10_000
+
+// DeadLetters gives up to limit messages with commands that could never succeed and that nobody has settled, oldest first.
+func (e *Engine) DeadLetters(ctx context.Context, limit int) ([]ports.Message, error) {
+	return e.Bus.DeadMessages(ctx, e.CommandsTopic, limit)
+}
+
+// DeadLetter gives one of them; ports.ErrNoDeadMessage: there is none with this id.
+func (e *Engine) DeadLetter(ctx context.Context, id string) (ports.Message, error) {
+	all, err := e.DeadLetters(ctx, mostDeadLetters)
+	if err != nil {
+		return ports.Message{}, err
+	}
+	i := slices.IndexFunc(all, func(m ports.Message) bool { return m.ID == id })
+	if i < 0 {
+		return ports.Message{}, ports.ErrNoDeadMessage.Say("There is no dead letter with the id %q: it was settled before, or never was.", id)
+	}
+	return all[i], nil
+}
+
+// SettleDeadLetter takes one of them away; with retry its command is sent again first.
+func (e *Engine) SettleDeadLetter(ctx context.Context, id string, retry bool) error {
+	return e.Bus.Settle(ctx, e.CommandsTopic, id, retry)
+}
