@@ -17,8 +17,9 @@ func queriesFor(schema string) queries {
 	q := queries{
 		// What a unit may hold, and for how long, is set in its own transaction: this works through a pooler, too.
 		setUp: `SELECT set_config('daybook.unit', 'on', true), set_config('idle_in_transaction_session_timeout', $1, true),
-			set_config('lock_timeout', $2, true), set_config('statement_timeout', $3, true)`,
-		lock: `SELECT daybook.lock_events()`,
+			set_config('lock_timeout', $2, true), set_config('statement_timeout', $3, true),
+			set_config('plan_cache_mode', 'force_generic_plan', true)`,
+		lock: `SELECT pg_advisory_xact_lock(17497, 'daybook.events'::regclass::oid::integer)`, // as lock_events() does, without the call
 		// A process that stopped in the middle of sending or receiving is not idle to the server, and no timeout ends its session.
 		evict: `SELECT count(pg_terminate_backend(l.pid)) FROM pg_locks l JOIN pg_stat_activity a USING (pid)
 			WHERE l.locktype = 'advisory' AND l.granted AND l.classid = 17497 AND l.objid = 'daybook.events'::regclass::oid AND l.objsubid = 2
@@ -28,7 +29,8 @@ func queriesFor(schema string) queries {
 		tails: `SELECT n.i, ` + columns + ` FROM unnest($1::text[], $2::bigint[], $3::bigint[]) WITH ORDINALITY n(stream, after, at, i),
 			LATERAL (SELECT * FROM daybook.events x WHERE x.stream_id = n.stream AND x.version >= n.after ORDER BY x.version OFFSET 0) e
 			WHERE n.at < (SELECT max(position) FROM daybook.events) ORDER BY n.i, e.version`,
-		known: `SELECT k.i, o.refusal, o.recorded_at, o.body FROM unnest($1::bytea[]) WITH ORDINALITY k(key, i) JOIN daybook.outcomes o USING (key)`,
+		known: `SELECT k.i, o.refusal, o.recorded_at, o.body FROM unnest($1::bytea[]) WITH ORDINALITY k(key, i),
+			LATERAL (SELECT * FROM daybook.outcomes x WHERE x.key = k.key OFFSET 0) o`,
 		versions: `SELECT s, coalesce((SELECT x.version FROM daybook.events x WHERE x.stream_id = s ORDER BY x.version DESC LIMIT 1), 0)
 			FROM unnest($1::text[]) s`,
 
