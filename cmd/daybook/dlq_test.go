@@ -24,6 +24,7 @@ func TestDeadLettersAreSettledFromTheCommandLine(t *testing.T) {
 			}
 		}
 	}
+	c.want(exitOK, "dlq ls") // it serves, so it takes messages
 	send("m1", `{"id":"1","account":"a","command":"deposit","data":{"amount":5}}`)
 	send("m2", `nonsense`)
 	send("m3", `{"id":"3","account":"a","command":"deposit","data":{"amount":7}}`)
@@ -41,6 +42,6 @@ func TestDeadLettersAreSettledFromTheCommandLine(t *testing.T) {
 	}
 	c.want(exitOK, "dlq retry --all", "2 dead letters were sent again")
 	dead(0)
-	for !strings.Contains(c.want(exitOK, "account get a -o json"), `"balance":12`) {
+	for !strings.Contains(c.want(exitOK, "account get a -o ndjson"), `"balance":12`) {
 	}
 }

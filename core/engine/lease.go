@@ -19,12 +19,14 @@ const (
 // the lease does; should the work go on regardless, its token is refused.
 func (e *Engine) lead(ctx context.Context, name string, work func(ctx context.Context, token ports.Token)) {
 	for failures := 0; ctx.Err() == nil; {
-		asked := time.Now()
+		l := lease{engine: e, name: name}
+		sure := l.ask(ctx)
 		token, err := e.Store.Lease(ctx, name, e.Process, leaseTTL)
 		switch {
 		case err == nil:
 			failures = 0
-			e.hold(ctx, name, token, asked, work)
+			l.token, l.sure = token, sure
+			l.hold(ctx, work)
 			continue
 		case errors.Is(err, ports.ErrLeaseHeld):
 			failures = 0
@@ -38,36 +40,49 @@ func (e *Engine) lead(ctx context.Context, name string, work func(ctx context.Co
 	}
 }
 
+// lease is one that this process holds.
+type lease struct {
+	engine *Engine
+	name   string
+	token  ports.Token
+	sure   context.Context // ends when the lease may have ended, unless it is prolonged
+}
+
+// ask gives the context in which a lease that is asked for now can be relied on.
+func (l *lease) ask(ctx context.Context) context.Context {
+	sure, cancel := context.WithTimeout(ctx, leaseTTL-leasePace)
+	context.AfterFunc(sure, cancel)
+	return sure
+}
+
 // hold does the work while the lease can be prolonged, and then gives the lease back.
-func (e *Engine) hold(ctx context.Context, name string, token ports.Token, since time.Time, work func(context.Context, ports.Token)) {
+func (l *lease) hold(ctx context.Context, work func(context.Context, ports.Token)) {
 	held, end := context.WithCancel(ctx)
 	prolonged := make(chan struct{})
 	go func() {
 		defer close(prolonged)
 		defer end()
-		e.prolong(held, name, token, since)
+		l.prolong(held)
 	}()
-	work(held, token)
+	work(held, l.token)
 	end()
 	<-prolonged
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), leasePace)
 	defer cancel()
-	if err := e.Store.Release(last, name, token); err != nil && ctx.Err() == nil {
-		e.Observer.Failed("give back the lease "+name, err)
+	if err := l.engine.Store.Release(last, l.name, l.token); err != nil && ctx.Err() == nil {
+		l.engine.Observer.Failed("give back the lease "+l.name, err)
 	}
 }
 
 // prolong keeps the lease and returns when it is lost, or soon may be.
-func (e *Engine) prolong(ctx context.Context, name string, token ports.Token, since time.Time) {
-	for pause(ctx, leasePace) {
-		asked := time.Now()
-		left, cancel := context.WithDeadline(ctx, since.Add(leaseTTL-leasePace))
-		again, err := e.Store.Lease(left, name, e.Process, leaseTTL)
-		cancel()
+func (l *lease) prolong(ctx context.Context) {
+	for pause(ctx, leasePace) && l.sure.Err() == nil {
+		sure := l.ask(ctx)
+		token, err := l.engine.Store.Lease(l.sure, l.name, l.engine.Process, leaseTTL)
 		switch {
-		case err == nil && again == token:
-			since = asked
-		case err == nil || errors.Is(err, ports.ErrLeaseHeld) || time.Since(since) >= leaseTTL-leasePace:
+		case err == nil && token == l.token:
+			l.sure = sure
+		case err == nil || errors.Is(err, ports.ErrLeaseHeld):
 			return
 		}
 	}

@@ -54,7 +54,7 @@ func (p *projector) run(ctx context.Context, token ports.Token) {
 	var minded time.Time
 	for ; ctx.Err() == nil; p.idle(ctx) {
 		err := p.catchUp(ctx) // at once the first time: what came before the subscription
-		if now := time.Now(); err == nil && p.Views.Shared() && now.Sub(minded) >= idlePoll {
+		if now := p.Now(); err == nil && p.Views.Shared() && now.Sub(minded) >= idlePoll {
 			minded = now
 			err = p.mind(ctx)
 		}

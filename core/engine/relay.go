@@ -30,7 +30,7 @@ func (e *Engine) relay() *follower {
 	return &follower{
 		Engine: e, name: "relay:" + e.EventsTopic, work: "relay to " + e.EventsTopic, page: relayPage, pace: relayPace,
 		take: func(ctx context.Context, events []es.Recorded) (int, error) {
-			began := time.Now()
+			began := e.Now()
 			messages := make([]ports.Message, len(events))
 			for i := range events {
 				messages[i] = e.eventMessage(&events[i])
@@ -38,7 +38,7 @@ func (e *Engine) relay() *follower {
 			if err := e.Bus.Publish(ctx, e.EventsTopic, messages...); err != nil {
 				return 0, err
 			}
-			e.Observer.Relayed(ports.Passage{To: events[len(events)-1].Position, Events: events, Began: began, Ended: time.Now()})
+			e.Observer.Relayed(ports.Passage{To: events[len(events)-1].Position, Events: events, Began: began, Ended: e.Now()})
 			return len(events), nil
 		},
 	}
