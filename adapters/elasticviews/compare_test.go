@@ -60,7 +60,7 @@ func sameDocument(a, b es.Document) bool {
 // walks compares the pages of a query, some of them if they are many.
 func (p *pair) walks(q ports.Query) {
 	p.Helper()
-	for range 12 {
+	for range 8 {
 		want, err := p.memory.List(p.Context(), accounts, q)
 		must(p, err)
 		got, err := p.elastic.List(p.Context(), accounts, q)
@@ -159,7 +159,7 @@ func TestAnswersEqualThoseOfTheViewsInMemoryOverAHistoryOfThousandsOfDocuments(t
 	for _, v := range []ports.Views{p.memory, p.elastic} {
 		must(t, v.Open(t.Context(), 1))
 	}
-	p.same(150)
+	p.same(80)
 	for _, documents := range []int{1, 10, 500, 3000} {
 		write(documents)
 		p.same(20)

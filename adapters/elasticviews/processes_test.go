@@ -219,32 +219,28 @@ func TestAfterTheServerWasAwayEverythingGoesOn(t *testing.T) {
 	s := servers.Private(t, "elasticsearch")
 	o := elasticviews.Options{URL: s.URL(), Prefix: "restarted", Registry: newRegistry(t), Logf: t.Logf}
 	view := &o.Registry.Module(accounts).View
+	var changes []ports.Change
+	var versions []es.Version
+	for n := range 900 {
+		changes, versions = append(changes, change(view, n, 1)), append(versions, 1)
+	}
+	writer := open(t, o)
+	must(t, writer.Open(t.Context(), 1))
+	must(t, writer.Write(t.Context(), 1, changes[:300], 0, 300))
+	must(t, writer.Write(t.Context(), 1, changes[300:600], 300, 600))
 	s.Kill()
-	v := open(t, o)
-	unavailable := func() {
-		t.Helper()
+	reader := open(t, o) // of a process that starts now
+	for _, v := range []ports.Views{writer, reader} {
 		for call, err := range calls(t.Context(), v) {
 			if !errors.Is(err, ports.ErrViewUnavailable) {
 				t.Errorf("%s gives %v", call, err)
 			}
 		}
 	}
-	unavailable()
 	s.Start()
-	must(t, v.Open(t.Context(), 1))
-	var changes []ports.Change
-	var versions []es.Version
-	for n := range 900 {
-		changes, versions = append(changes, change(view, n, 1)), append(versions, 1)
-	}
-	must(t, v.Write(t.Context(), 1, changes[:300], 0, 300))
-	must(t, v.Write(t.Context(), 1, changes[300:600], 300, 600))
-	s.Kill()
-	unavailable()
-	s.Start()
-	shows(t, v, 600, versions[:600]...)
-	must(t, v.Write(t.Context(), 1, changes[600:], 600, 900))
-	shows(t, v, 900, versions...)
+	shows(t, reader, 600, versions[:600]...)
+	must(t, writer.Write(t.Context(), 1, changes[600:], 600, 900))
+	shows(t, reader, 900, versions...)
 }
 
 func TestReadersOfViewsThatAreFilledAgainAndAgainSeeOneFillingWholeOrNone(t *testing.T) {
