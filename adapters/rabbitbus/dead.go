@@ -3,77 +3,114 @@ package rabbitbus
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
 	amqp "github.com/rabbitmq/amqp091-go"
 )
 
-// errEnough ends a look at dead messages.
-var errEnough = errors.New("enough")
-
-// Dead gives up to limit messages of a topic that ends in ".dead", oldest first, and leaves them where they are. While it looks at them nobody
-// else sees them.
+// Dead gives up to limit messages of a topic that ends in ".dead", oldest first, and leaves them where they are. While it looks
+// at them other processes do not see them.
 func (b *Broker) Dead(ctx context.Context, topic string, limit int) ([]*message.Message, error) {
 	var found []*message.Message
-	if limit <= 0 {
-		return nil, ctx.Err()
+	see := func(d *amqp.Delivery) {
+		if len(found) < limit {
+			found = append(found, fromAMQP(d))
+		}
 	}
-	err := b.lookAt(ctx, topic, func(d *amqp.Delivery) error {
-		found = append(found, fromAMQP(d))
-		if len(found) == limit {
-			return errEnough
-		}
-		return nil
-	})
+	err := b.lookAt(ctx, topic, see, func() (taken uint64, _ error) { return 0, nil })
 	return found, err
 }
 
-// Settle calls use with the first message kept in a topic that ends in ".dead" that has this id, and takes it away if that succeeds. It reports
-// whether there was one. Every message before it is read; those after it are not.
+// Settle calls use with the first message kept in a topic that ends in ".dead" that has this id, and takes it away if that
+// succeeds. It reports whether there was one.
 func (b *Broker) Settle(ctx context.Context, topic, id string, use func(*message.Message) error) (bool, error) {
-	found := false
-	err := b.lookAt(ctx, topic, func(d *amqp.Delivery) error {
-		m := fromAMQP(d)
-		if m.UUID != id {
-			return nil
+	var found *message.Message
+	var tag uint64
+	see := func(d *amqp.Delivery) {
+		if m := fromAMQP(d); found == nil && m.UUID == id {
+			found, tag = m, d.DeliveryTag
 		}
-		found = true
-		m.SetContext(ctx)
-		if err := use(m); err != nil {
-			return err
+	}
+	err := b.lookAt(ctx, topic, see, func() (taken uint64, _ error) {
+		if found == nil {
+			return 0, nil
 		}
-		if err := d.Ack(false); err != nil {
-			return words("the dead message could not be taken away", err)
-		}
-		return errEnough
+		found.SetContext(ctx)
+		return tag, use(found)
 	})
-	return found, err
+	return found != nil, err
 }
 
-// lookAt calls see for each message kept in the topic until it returns an error; errEnough is none. What see did not ack goes
-// back to where it was.
-func (b *Broker) lookAt(ctx context.Context, topic string, see func(*amqp.Delivery) error) error {
+// lookAt calls see for all messages kept in the topic, then end, and takes away the one that end gives the tag of. It reads all of
+// them each time, as a quorum queue puts what it is given back behind all else that was ever given back: only what is given back
+// altogether keeps its order.
+func (b *Broker) lookAt(ctx context.Context, topic string, see func(*amqp.Delivery), end func() (taken uint64, _ error)) error {
 	b.deadMu.Lock()
 	defer b.deadMu.Unlock()
-	return b.onChannel(ctx, func(ch *amqp.Channel) error {
+	return b.entering(ctx, func(ctx context.Context) error {
+		ch, err := b.deadChannel(ctx)
+		if err != nil {
+			return err
+		}
 		if err := b.topology.declareTopic(ch, topic); err != nil {
 			return err
 		}
+		last, count := uint64(0), 0
 		for ctx.Err() == nil {
-			d, ok, err := ch.Get(topic, false)
+			d, more, err := ch.Get(topic, false)
 			if err != nil {
-				return words("the dead messages in "+topic+" cannot be read", err)
+				return words("the messages in "+topic+" cannot be read", err)
 			}
-			if !ok {
-				return nil
+			if !more {
+				break
 			}
-			switch err := see(&d); {
-			case errors.Is(err, errEnough):
-				return nil
-			case err != nil:
-				return err
+			last, count = d.DeliveryTag, count+1
+			see(&d)
+		}
+		if err = ctx.Err(); err == nil {
+			var taken uint64
+			if taken, err = end(); taken > 0 && err == nil {
+				err = ch.Ack(taken, false)
+				if count--; taken == last {
+					last--
+				}
 			}
 		}
-		return ctx.Err()
+		if count > 0 {
+			err = errors.Join(err, giveBack(ch, topic, last, count))
+		}
+		return err
 	})
+}
+
+// giveBack puts the messages up to the tag back to where they were and waits until the queue has so many more, but not for long:
+// it takes them back a moment after it was told, and who looks meanwhile would not see them.
+func giveBack(ch *amqp.Channel, queue string, tag uint64, kept int) error {
+	before, err := ch.QueueDeclarePassive(queue, true, false, false, false, nil)
+	if err := errors.Join(err, ch.Nack(tag, true, true)); err != nil {
+		return err
+	}
+	for limit := time.Now().Add(grace); time.Now().Before(limit); {
+		now, err := ch.QueueDeclarePassive(queue, true, false, false, false, nil)
+		if err != nil || now.Messages >= before.Messages+kept {
+			return err
+		}
+	}
+	return nil
+}
+
+// deadChannel is the channel all dead messages are looked at through while the connection lasts.
+func (b *Broker) deadChannel(ctx context.Context) (*amqp.Channel, error) {
+	if b.looking != nil && !b.looking.IsClosed() {
+		return b.looking, nil
+	}
+	s, err := b.consuming.session(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if b.looking, err = s.conn.Channel(); err != nil {
+		return nil, words("no channel", err)
+	}
+	return b.looking, nil
 }

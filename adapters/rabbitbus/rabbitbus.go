@@ -80,7 +80,8 @@ type Broker struct {
 	mu      sync.Mutex // lets nothing be entered once Close has begun
 	entered sync.WaitGroup
 
-	deadMu sync.Mutex // one at a time looks at dead messages, as a message that is looked at is hidden from others
+	deadMu  sync.Mutex    // one at a time looks at dead messages, as what is looked at is hidden from others
+	looking *amqp.Channel // through which; nil before the first time
 }
 
 var _ message.Publisher = (*Broker)(nil)
@@ -143,6 +144,17 @@ func (b *Broker) enter() bool {
 	return true
 }
 
+// entering calls use while the broker is open, with a context that ends when it is closed.
+func (b *Broker) entering(ctx context.Context, use func(context.Context) error) error {
+	if !b.enter() {
+		return ErrClosed
+	}
+	defer b.entered.Done()
+	ctx, cancel := b.within(ctx)
+	defer cancel()
+	return b.ended(use(ctx))
+}
+
 // within is ctx, ended also when the broker is closed. The function must be called when it is no longer needed.
 func (b *Broker) within(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(ctx)
@@ -183,8 +195,17 @@ func (s Subscriber) Subscribe(ctx context.Context, topic string) (<-chan *messag
 
 // SubscribeInitialize declares the subscription's queue, so that messages wait in it.
 func (s Subscriber) SubscribeInitialize(topic string) error {
-	return s.broker.onChannel(context.Background(), func(ch *amqp.Channel) error {
-		_, err := s.broker.topology.declareSubscription(ch, ports.Subscription{Topic: topic, Name: s.name})
+	return s.broker.entering(context.Background(), func(ctx context.Context) error {
+		session, err := s.broker.consuming.session(ctx)
+		if err != nil {
+			return err
+		}
+		ch, err := session.conn.Channel()
+		if err != nil {
+			return words("no channel", err)
+		}
+		defer ch.Close()
+		_, err = s.broker.topology.declareSubscription(ch, ports.Subscription{Topic: topic, Name: s.name})
 		return err
 	})
 }

@@ -1,7 +1,6 @@
 package rabbitbus
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -51,7 +50,10 @@ func queueName(s ports.Subscription) string {
 func (t *topology) arguments(s ports.Subscription) amqp.Table {
 	args := amqp.Table{amqp.QueueTypeArg: amqp.QueueTypeQuorum}
 	if deadLetters(queueName(s)) {
-		return args // looked at by getting messages, which a queue with a single consumer refuses
+		// Looked at by getting messages, which a queue with a single consumer refuses. Only with a limit does what is given back
+		// keep its place instead of going to the end.
+		args["x-delivery-limit"] = int64(1 << 30)
+		return args
 	}
 	args[amqp.SingleActiveConsumerArg] = true
 	if limit := t.limits[s.Topic]; limit > 0 {
@@ -115,7 +117,7 @@ func (t *topology) declareQueue(ch *amqp.Channel, s ports.Subscription) (string,
 	if named {
 		name, args = queueName(s), t.arguments(s)
 	}
-	if _, limited := args["x-delivery-limit"]; limited {
+	if _, buried := args["x-dead-letter-exchange"]; buried {
 		if err := t.declareTopic(ch, ports.DeadLetters(s.Topic)); err != nil {
 			return "", err
 		}
@@ -128,26 +130,6 @@ func (t *topology) declareQueue(ch *amqp.Channel, s ports.Subscription) (string,
 		return "", words(fmt.Sprintf("the queue %q cannot be bound to %q", queue.Name, s.Topic), err)
 	}
 	return queue.Name, nil
-}
-
-// onChannel calls use with a channel of the consuming connection, which is closed afterwards.
-func (b *Broker) onChannel(ctx context.Context, use func(*amqp.Channel) error) error {
-	if !b.enter() {
-		return ErrClosed
-	}
-	defer b.entered.Done()
-	ctx, cancel := b.within(ctx)
-	defer cancel()
-	s, err := b.consuming.session(ctx)
-	if err != nil {
-		return b.ended(err)
-	}
-	ch, err := s.conn.Channel()
-	if err != nil {
-		return b.ended(words("no channel", err))
-	}
-	defer ch.Close() // what is not acked goes back
-	return b.ended(use(ch))
 }
 
 // words puts the broker's or the network's error into ours. Neither shows the URL.

@@ -41,9 +41,17 @@ func TestASubscriptionGoesOnAfterItsQueueWasDeleted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := channel(t).QueueDelete(prefix+"t.s", false, false, false); err != nil {
+	ch := channel(t)
+	if _, err := ch.QueueDelete(prefix+"t.s", false, false, false); err != nil {
 		t.Fatal(err)
 	}
+	await(t, func() bool { // the subscription declares it again
+		_, err := ch.QueueDeclarePassive(prefix+"t.s", true, false, false, false, nil)
+		if err != nil {
+			ch = channel(t)
+		}
+		return err == nil
+	})
 	publish(t, broker, prefix+"t", message.NewMessage("1", nil))
 	if m := receive(t.Context(), t, out); m.UUID != "1" {
 		t.Fatalf("got %s", m.UUID)
