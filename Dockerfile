@@ -15,11 +15,7 @@ ARG VERSION=dev
 RUN CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=${VERSION}" -o /out/daybook ./cmd/daybook \
  && mkdir /out/data
 
-# The program that asks for the health: the image below has none.
-FROM busybox:1.37.0-musl AS tools
-
 FROM gcr.io/distroless/static-debian12:nonroot
-COPY --from=tools /bin/wget /usr/bin/wget
 COPY --from=build /out/daybook /usr/bin/daybook
 # The embedded store is the default; its folder is ./daybook-data.
 COPY --from=build --chown=65532:65532 /out/data /var/lib/daybook
@@ -28,6 +24,6 @@ VOLUME /var/lib/daybook
 USER 65532:65532
 EXPOSE 8080
 HEALTHCHECK --interval=5s --timeout=5s --start-period=30s --retries=3 \
-  CMD ["/usr/bin/wget", "-q", "-O", "/dev/null", "http://127.0.0.1:8080/readyz"]
+  CMD ["/usr/bin/daybook", "health", "--server", "http://127.0.0.1:8080"]
 ENTRYPOINT ["/usr/bin/daybook"]
 CMD ["serve", "--http.addr", "0.0.0.0:8080"]

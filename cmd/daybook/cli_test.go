@@ -351,3 +351,10 @@ func TestBench(t *testing.T) {
 		})
 	}
 }
+
+func TestHealth(t *testing.T) {
+	c := newCLI(t)
+	c.want(exitOK, "health", "running", "store", "head at position 0")
+	c.want(exitOK, "health -o json", `"status"`)
+	c.want(exitUnavailable, "health --server http://127.0.0.1:1", "127.0.0.1:1")
+}

@@ -32,7 +32,7 @@ func (e *Engine) Documents(ctx context.Context, m *es.Module, q ports.Query) (po
 const viewPoll = 20 * time.Millisecond
 
 // AwaitView waits until the views have reached p, for at most patience. A p beyond the store's head is ErrPositionAhead at
-// once; ErrViewBehind when patience ends; ErrViewRebuilding while nobody is let in.
+// once; when patience ends it is ErrViewBehind, or ErrViewRebuilding if nobody is let in.
 func (e *Engine) AwaitView(ctx context.Context, p es.Position, patience time.Duration) error {
 	head, err := e.Store.Head(ctx)
 	if err != nil {
@@ -45,18 +45,23 @@ func (e *Engine) AwaitView(ctx context.Context, p es.Position, patience time.Dur
 	defer cancel()
 	for {
 		progress, err := e.Views.Progress(ctx)
-		switch {
-		case err != nil:
+		if err != nil {
 			return err
-		case !progress.Open:
-			return ports.ErrViewRebuilding
-		case progress.Checkpoint >= p:
+		}
+		if progress.Open && progress.Checkpoint >= p {
 			return nil
 		}
 		poll, stop := context.WithTimeout(ctx, viewPoll)
+		if !progress.Open || e.projector.reached.At() >= p { // nobody here will tell
+			<-poll.Done()
+		}
 		_ = e.projector.reached.Wait(poll, p) // the checkpoint is asked for again in either case
 		stop()
-		if ctx.Err() != nil {
+		switch {
+		case ctx.Err() == nil:
+		case !progress.Open:
+			return ports.ErrViewRebuilding
+		default:
 			return ErrViewBehind.Say("The view has reached position %d, not yet %d. Try again shortly.", progress.Checkpoint, p)
 		}
 	}
