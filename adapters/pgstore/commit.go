@@ -59,7 +59,12 @@ func (u *unit) send(head es.Position, rows *eventRows, outcomes []ports.Outcome)
 		batch.Queue(s.sql.addEvents, rows.arguments()...)
 	}
 	if len(outcomes) > 0 {
-		batch.Queue(s.sql.addOutcomes, outcomeArguments(outcomes)...)
+		arguments, fresh := u.outcomeRows(outcomes)
+		if fresh { // the server need not look for them again
+			batch.Queue(s.sql.addOutcomes, arguments...)
+		} else {
+			batch.Queue(s.sql.setOutcomes, arguments...)
+		}
 	}
 	batch.Queue(s.sql.addBatch, int64(head), id)
 	batch.Queue(s.sql.notify, strconv.FormatUint(uint64(head), 10))
@@ -242,13 +247,16 @@ func (u *unit) learnVersions(events []es.Recorded) error {
 	return nil
 }
 
-// outcomeArguments are outcomes by columns. Of several under one key the last one counts.
-func outcomeArguments(outcomes []ports.Outcome) []any {
+// outcomeRows gives outcomes by columns; fresh says that Begin found nothing under any of their keys. Of several under one
+// key the last one counts.
+func (u *unit) outcomeRows(outcomes []ports.Outcome) (arguments []any, fresh bool) {
+	fresh = true
 	at := make(map[string]int, len(outcomes))
 	var keys, bodies [][]byte
 	var refusals []bool
 	var recorded []time.Time
 	for _, o := range outcomes {
+		fresh = fresh && u.absent[o.Key]
 		body := o.Body
 		if body == nil {
 			body = []byte{}
@@ -260,5 +268,5 @@ func outcomeArguments(outcomes []ports.Outcome) []any {
 		at[o.Key] = len(keys)
 		keys, refusals, recorded, bodies = append(keys, []byte(o.Key)), append(refusals, o.Refusal), append(recorded, o.RecordedAt), append(bodies, body)
 	}
-	return []any{keys, refusals, recorded, bodies}
+	return []any{keys, refusals, recorded, bodies}, fresh
 }

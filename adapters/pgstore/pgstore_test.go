@@ -191,3 +191,37 @@ func TestTwoStoresOnOneDatabaseKeepTheContractOfOne(t *testing.T) {
 		return deal{one, open(t, Options{Schema: one.options.Schema}), &atomic.Int64{}}
 	})
 }
+
+func TestAnOutcomeIsKeptWhetherItsKeyWasAskedForOrNot(t *testing.T) {
+	s := open(t, Options{})
+	for round, keys := range [][]string{{"a", "b"}, {"b", "c"}, {"a", "d", "d"}} {
+		u, err := s.Begin(patience(t), ports.Needs{Keys: keys[:2]})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var batch ports.Batch
+		for i, key := range keys {
+			batch.Outcomes = append(batch.Outcomes, ports.Outcome{Key: key, RecordedAt: start, Body: fmt.Append(nil, round, i)})
+		}
+		if err := u.Commit(patience(t), batch); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for key, want := range map[string]string{"a": "2 0", "b": "1 0", "c": "1 1", "d": "2 2"} {
+		if o, err := s.Outcome(patience(t), key); err != nil || o == nil || string(o.Body) != want {
+			t.Errorf("%s: %+v, %v; want %s", key, o, err, want)
+		}
+	}
+}
+
+// As through a pooler that gives every transaction another session.
+func TestWithoutPreparedStatementsTheStoreWorksAsWell(t *testing.T) {
+	s := open(t, Options{URL: servers.Postgres(t) + "&default_query_exec_mode=cache_describe"})
+	for range 3 {
+		mustWrite(t, s)
+	}
+	if events, err := s.ReadFeed(patience(t), 0, 10); err != nil || len(events) != 3 {
+		t.Errorf("%d events, %v", len(events), err)
+	}
+	wantHead(t, s, 3)
+}

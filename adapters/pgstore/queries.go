@@ -5,7 +5,8 @@ import "strings"
 // queries are the statements of the store, with its schema put in.
 type queries struct {
 	setUp, lock, evict, last, tails, known, versions       string
-	addEvents, addOutcomes, addBatch, notify, findBatch    string
+	addEvents, addOutcomes, setOutcomes                    string
+	addBatch, notify, findBatch                            string
 	head, stream, feed, positionAt, outcome                string
 	checkpoint, saveCheckpoint, lease, release             string
 	listen, forgetBatches, forgetRefusals, migrationsTable string
@@ -37,8 +38,7 @@ func queriesFor(schema string) queries {
 		addEvents: `INSERT INTO daybook.events (position, stream_id, version, type, schema, effective_at, recorded_at, data, metadata)
 			SELECT * FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::text[], $5::integer[], $6::timestamptz[], $7::timestamptz[], $8::text[], $9::text[])`,
 		addOutcomes: `INSERT INTO daybook.outcomes (key, refusal, recorded_at, body)
-			SELECT * FROM unnest($1::bytea[], $2::boolean[], $3::timestamptz[], $4::bytea[])
-			ON CONFLICT (key) DO UPDATE SET refusal = EXCLUDED.refusal, recorded_at = EXCLUDED.recorded_at, body = EXCLUDED.body`,
+			SELECT * FROM unnest($1::bytea[], $2::boolean[], $3::timestamptz[], $4::bytea[])`,
 		addBatch:  `INSERT INTO daybook.batches (position, id) VALUES ($1, $2)`,
 		notify:    `SELECT pg_notify('daybook.events', $1)`,
 		findBatch: `SELECT EXISTS (SELECT FROM daybook.batches WHERE position = $1 AND id = $2)`,
@@ -74,8 +74,9 @@ func queriesFor(schema string) queries {
 			AND recorded_at < (SELECT recorded_at FROM daybook.events ORDER BY position DESC LIMIT 1) - $1::interval`,
 		migrationsTable: `daybook.migrations`,
 	}
+	q.setOutcomes = q.addOutcomes + ` ON CONFLICT (key) DO UPDATE SET refusal = EXCLUDED.refusal, recorded_at = EXCLUDED.recorded_at, body = EXCLUDED.body`
 	for _, statement := range []*string{
-		&q.setUp, &q.lock, &q.evict, &q.last, &q.tails, &q.known, &q.versions, &q.addEvents, &q.addOutcomes, &q.addBatch, &q.notify, &q.findBatch,
+		&q.setUp, &q.lock, &q.evict, &q.last, &q.tails, &q.known, &q.versions, &q.addEvents, &q.addOutcomes, &q.setOutcomes, &q.addBatch, &q.notify, &q.findBatch,
 		&q.head, &q.stream, &q.feed, &q.positionAt, &q.outcome, &q.checkpoint, &q.saveCheckpoint, &q.lease, &q.release,
 		&q.listen, &q.forgetBatches, &q.forgetRefusals, &q.migrationsTable,
 	} {

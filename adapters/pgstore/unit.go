@@ -20,6 +20,7 @@ type unit struct {
 	store    *Store
 	known    ports.Known
 	versions map[es.StreamID]es.Version // that streams are at, as far as Begin learned them
+	absent   map[string]bool            // keys under which there is no outcome
 	ended    bool
 }
 
@@ -166,6 +167,10 @@ func (u *unit) readTails(answers pgx.BatchResults, needs []ports.StreamNeed) err
 }
 
 func (u *unit) readOutcomes(answers pgx.BatchResults, keys []string) error {
+	u.absent = make(map[string]bool, len(keys))
+	for _, key := range keys {
+		u.absent[key] = true
+	}
 	rows, err := answers.Query()
 	if err != nil {
 		return err
@@ -179,6 +184,7 @@ func (u *unit) readOutcomes(answers pgx.BatchResults, keys []string) error {
 		}
 		o.Key, o.RecordedAt = keys[i-1], o.RecordedAt.UTC()
 		u.known.Outcomes[i-1] = &o
+		delete(u.absent, o.Key)
 	}
 	return rows.Err()
 }
