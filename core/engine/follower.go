@@ -50,6 +50,13 @@ func (f *follower) follow(ctx context.Context, token ports.Token) (gotOn bool, e
 		return false, err
 	}
 	saved, savedAt := at, f.Now()
+	defer func() { // so that an orderly stop makes nothing come again
+		if at != saved && ctx.Err() != nil {
+			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveEvery)
+			defer cancel()
+			err = errors.Join(err, f.Store.SaveCheckpoint(last, f.name, token, at))
+		}
+	}()
 	for {
 		if err := f.await(ctx, at, saved != at); err != nil {
 			return gotOn, err

@@ -20,14 +20,17 @@ const (
 func (e *Engine) lead(ctx context.Context, name string, work func(ctx context.Context, token ports.Token)) {
 	for failures := 0; ctx.Err() == nil; {
 		l := lease{engine: e, name: name}
-		sure := l.ask(ctx)
+		asking, cancel := context.WithCancel(ctx)
+		l.sure = l.ask(asking)
 		token, err := e.Store.Lease(ctx, name, e.Process, leaseTTL)
-		switch {
-		case err == nil:
+		if err == nil {
 			failures = 0
-			l.token, l.sure = token, sure
-			l.hold(ctx, work)
+			l.token = token
+			l.hold(ctx, work, cancel)
 			continue
+		}
+		cancel()
+		switch {
 		case errors.Is(err, ports.ErrLeaseHeld):
 			failures = 0
 			pause(ctx, leasePace)
@@ -55,8 +58,8 @@ func (l *lease) ask(ctx context.Context) context.Context {
 	return sure
 }
 
-// hold does the work while the lease can be prolonged, and then gives the lease back.
-func (l *lease) hold(ctx context.Context, work func(context.Context, ports.Token)) {
+// hold does the work while the lease can be prolonged, and then gives the lease back. unsure ends l.sure as it is now.
+func (l *lease) hold(ctx context.Context, work func(context.Context, ports.Token), unsure func()) {
 	held, end := context.WithCancel(ctx)
 	prolonged := make(chan struct{})
 	go func() {
@@ -66,6 +69,7 @@ func (l *lease) hold(ctx context.Context, work func(context.Context, ports.Token
 	}()
 	work(held, l.token)
 	end()
+	unsure()
 	<-prolonged
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), leasePace)
 	defer cancel()
@@ -76,7 +80,7 @@ func (l *lease) hold(ctx context.Context, work func(context.Context, ports.Token
 
 // prolong keeps the lease and returns when it is lost, or soon may be.
 func (l *lease) prolong(ctx context.Context) {
-	for pause(ctx, leasePace) && l.sure.Err() == nil {
+	for pause(l.sure, leasePace) && ctx.Err() == nil {
 		sure := l.ask(ctx)
 		token, err := l.engine.Store.Lease(l.sure, l.name, l.engine.Process, leaseTTL)
 		switch {

@@ -18,7 +18,6 @@ import (
 	"go.uber.org/goleak"
 
 	"daybook/app"
-	"daybook/core/es"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -32,15 +31,15 @@ type daybook struct {
 }
 
 // start is begin, and returns when the views are open.
-func start(t *testing.T, change func(*app.Config), extra ...es.Module) *daybook {
+func start(t *testing.T, change func(*app.Config), extra ...app.Extension) *daybook {
 	t.Helper()
 	d := begin(t, change, extra...)
 	d.eventually("/v1/accounts", 200)
 	return d
 }
 
-// begin runs Daybook until the test ends: in memory unless change says otherwise, with extra modules.
-func begin(t *testing.T, change func(*app.Config), extra ...es.Module) *daybook {
+// begin runs Daybook until the test ends: in memory unless change says otherwise, with extensions.
+func begin(t *testing.T, change func(*app.Config), extra ...app.Extension) *daybook {
 	t.Helper()
 	c := app.Default()
 	c.HTTP.Addr = "127.0.0.1:0"
@@ -48,7 +47,7 @@ func begin(t *testing.T, change func(*app.Config), extra ...es.Module) *daybook 
 	if change != nil {
 		change(&c)
 	}
-	a, err := app.New(c, app.Build{Version: "test"}, slog.New(slog.DiscardHandler), app.Extension{Modules: extra})
+	a, err := app.New(c, app.Build{Version: "test"}, slog.New(slog.DiscardHandler), extra...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,7 @@ import (
 
 	"daybook/adapters/msgapi"
 	"daybook/app"
+	"daybook/core/es"
 	"daybook/core/fault"
 	"daybook/core/ports"
 	"daybook/test/voucher"
@@ -135,7 +136,7 @@ func TestEventsGoOutOnTheBus(t *testing.T) {
 }
 
 func TestASecondModuleIsServedByItsTables(t *testing.T) {
-	d := start(t, nil, voucher.Module())
+	d := start(t, nil, app.Extension{Modules: []es.Module{voucher.Module()}})
 	replies := d.listen("my.replies")
 	d.post("/v1/vouchers/v1/issue", `{"worth":500}`).want(t, 201)
 	d.do("POST", "/v1/commands", "application/x-ndjson", strings.NewReader(`{"id":"1","voucher":"v1","command":"redeem","data":{"by":"Ada"}}`)).want(t, 200)
@@ -196,17 +197,23 @@ func TestRebuildOverHTTP(t *testing.T) {
 	d := start(t, nil)
 	d.post("/v1/accounts/a/create", `{"owner":"Ada","currency":"EUR"}`).want(t, 201)
 	before := d.eventually("/v1/accounts/a?minPosition=1", 200)
-	started := d.do("POST", "/v1/admin/rebuild", "", nil).want(t, 202)
-	for {
-		op := d.get(started.header.Get("Location")).want(t, 200)
-		if op.member("state") == "done" {
-			break
-		}
-		if op.member("state") != "running" {
-			t.Fatalf("the rebuild is %s", op.body)
-		}
-	}
+	d.rebuilt()
 	if after := d.get("/v1/accounts/a").want(t, 200); string(after.body) != string(before.body) {
 		t.Errorf("after the rebuild the account is\n%s\nand was\n%s", after.body, before.body)
+	}
+}
+
+// rebuilt fills the views anew.
+func (d *daybook) rebuilt() {
+	d.t.Helper()
+	started := d.do("POST", "/v1/admin/rebuild", "", nil).want(d.t, 202)
+	for {
+		op := d.get(started.header.Get("Location")).want(d.t, 200)
+		if op.member("state") == "done" {
+			return
+		}
+		if op.member("state") != "running" {
+			d.t.Fatalf("the rebuild is %s", op.body)
+		}
 	}
 }
