@@ -74,7 +74,7 @@ func TestSpansReachTheCollectorThatTheEnvironmentNames(t *testing.T) {
 			}
 		}
 	}
-	if last := c.bodies[len(c.bodies)-1]; !json.Valid([]byte(last)) || !strings.Contains(last, traceID) {
+	if last := c.bodies[len(c.bodies)-1]; !json.Valid([]byte(last)) || !strings.Contains(strings.ToLower(last), traceID) {
 		t.Errorf("not the trace of the request: %s", last)
 	}
 }

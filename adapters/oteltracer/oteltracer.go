@@ -7,6 +7,7 @@ package oteltracer
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/url"
@@ -51,9 +52,10 @@ func Open(ctx context.Context, o Options) (*Tracing, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the exporter of traces cannot be made from the variables OTEL_EXPORTER_OTLP_…: %w", err)
 	}
-	t, err := newTracing(ctx, o, sdktrace.NewBatchSpanProcessor(exporter))
+	spans := sdktrace.NewBatchSpanProcessor(exporter)
+	t, err := newTracing(ctx, o, spans)
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, spans.Shutdown(ctx))
 	}
 	otel.SetErrorHandler(newComplaints(t.options.Log))
 	return t, nil

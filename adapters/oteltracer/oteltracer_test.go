@@ -147,7 +147,7 @@ func TestCommandsAndAnswersStillFlowBothWaysAtOnce(t *testing.T) {
 	defer func() { _ = answer.Body.Close() }()
 	in := bufio.NewScanner(answer.Body)
 	for i := range 3 {
-		_, _ = fmt.Fprintf(lines, `{"id":"c-%d","command":"create","aggregateId":"acc-%d","data":{"owner":"Ada","currency":"EUR"}}`+"\n", i, i)
+		_, _ = fmt.Fprintf(lines, `{"id":"c-%d","command":"create","account":"acc-%d","data":{"owner":"Ada","currency":"EUR"}}`+"\n", i, i)
 		if !in.Scan() || !strings.Contains(in.Text(), fmt.Sprintf("acc-%d", i)) {
 			t.Fatalf("line %d was answered by %q, %v", i, in.Text(), in.Err())
 		}
@@ -182,7 +182,7 @@ func TestALiveFeedStillArrivesAtOnceAndEndsForAClientThatStalls(t *testing.T) {
 	for i := 0; i < 200 && named(spans.GetSpans(), "GET /v1/feed") == nil; i++ { // nobody reads on, until the server's patience ends
 		var many strings.Builder
 		for j := range 1000 {
-			_, _ = fmt.Fprintf(&many, `{"id":"d-%d-%d","command":"deposit","aggregateId":"acc-1","data":{"amount":1,"description":"%s"}}`+"\n", i, j, text)
+			_, _ = fmt.Fprintf(&many, `{"id":"d-%d-%d","command":"deposit","account":"acc-1","data":{"amount":1,"description":"%s"}}`+"\n", i, j, text)
 		}
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, w.server.URL+"/v1/commands", strings.NewReader(many.String()))
 		if err != nil {
@@ -195,6 +195,9 @@ func TestALiveFeedStillArrivesAtOnceAndEndsForAClientThatStalls(t *testing.T) {
 		}
 		_, _ = io.Copy(io.Discard, answer.Body)
 		_ = answer.Body.Close()
+	}
+	if named(spans.GetSpans(), "GET /v1/feed") == nil {
+		t.Error("the feed goes on for a client that takes nothing")
 	}
 }
 
