@@ -4,6 +4,7 @@ package slogobserver
 
 import (
 	"log/slog"
+	"strings"
 
 	"daybook/core/es"
 	"daybook/core/fault"
@@ -33,13 +34,22 @@ func (o *Observer) Decided(d ports.Decision) {
 func decision(d ports.Decision) []any {
 	about := []any{"module", d.Module, "command", d.Command, "account", string(d.Stream), "error", d.Err}
 	for _, id := range [...]struct{ name, value string }{
-		{"request", d.Metadata.RequestID}, {"correlation", d.Metadata.CorrelationID}, {"trace", d.Metadata.Traceparent},
+		{"request", d.Metadata.RequestID}, {"correlation", d.Metadata.CorrelationID}, {"trace", traceOf(d.Metadata.Traceparent)},
 	} {
 		if id.value != "" {
 			about = append(about, id.name, id.value)
 		}
 	}
 	return about
+}
+
+// traceOf is the trace's id in a W3C trace context, by which a trace is looked up.
+func traceOf(traceparent string) string {
+	if _, rest, ok := strings.Cut(traceparent, "-"); ok {
+		id, _, _ := strings.Cut(rest, "-")
+		return id
+	}
+	return ""
 }
 
 // Committed logs nothing.
@@ -53,7 +63,16 @@ func (o *Observer) Projected(ports.Passage, es.Position) {}
 
 // Parked logs which document waits and why.
 func (o *Observer) Parked(view, id string, err error) {
-	o.log.Error("a document is parked: an event of its stream cannot be projected", "view", view, "id", id, "error", err)
+	o.log.Error("a document is parked: an event of its stream cannot be projected", "view", view, "account", id, "error", err)
+}
+
+// Led logs that this process took over some work, or left it to others.
+func (o *Observer) Led(lease string, token ports.Token, held bool) {
+	if held {
+		o.log.Info("this process has taken over work", "lease", lease, "token", uint64(token))
+	} else {
+		o.log.Info("this process has left work to others", "lease", lease, "token", uint64(token))
+	}
 }
 
 // Failed logs a failure in the background.
