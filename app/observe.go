@@ -4,6 +4,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"regexp"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -20,11 +21,29 @@ var logLevels = map[string]slog.Level{
 
 // NewLogger makes the logger that a configuration asks for, writing to w.
 func NewLogger(c Config, w io.Writer) *slog.Logger {
-	o := &slog.HandlerOptions{Level: logLevels[c.Log.Level]}
+	o := &slog.HandlerOptions{Level: logLevels[c.Log.Level], ReplaceAttr: masked}
 	if c.Log.Format == "json" || c.Log.Format == "auto" && !isTerminal(w) {
 		return slog.New(slog.NewJSONHandler(w, o))
 	}
 	return slog.New(slog.NewTextHandler(w, o))
+}
+
+// userinfo is who a URL says to be, with a password.
+var userinfo = regexp.MustCompile(`://[^\s/@]*:[^\s/@]*@`)
+
+// masked hides the passwords of URLs in texts and errors, whoever wrote them.
+func masked(_ []string, a slog.Attr) slog.Attr {
+	text := ""
+	switch v := a.Value.Any().(type) {
+	case string:
+		text = v
+	case error:
+		text = v.Error()
+	}
+	if userinfo.MatchString(text) {
+		a.Value = slog.StringValue(userinfo.ReplaceAllString(text, "://***@"))
+	}
+	return a
 }
 
 func isTerminal(w io.Writer) bool {
@@ -49,8 +68,15 @@ func newMetrics(r *es.Registry) (*prometheus.Registry, ports.Observer) {
 	return metrics, promobserver.New(metrics, commands)
 }
 
-func newObserver(log *slog.Logger, metrics ports.Observer) ports.Observer {
-	return observers{slogobserver.New(log), metrics}
+// newObserver tells the log, the metrics and, unless they are off, the traces what the engine does.
+func newObserver(log *slog.Logger, metrics ports.Observer, traces ...ports.Observer) ports.Observer {
+	all := observers{slogobserver.New(log), metrics}
+	for _, t := range traces {
+		if t != nil {
+			all = append(all, t)
+		}
+	}
+	return all
 }
 
 // observers tells several observers everything.
@@ -77,6 +103,17 @@ func (o observers) Relayed(p ports.Passage) {
 func (o observers) Projected(p ports.Passage, head es.Position) {
 	for _, x := range o {
 		x.Projected(p, head)
+	}
+}
+
+// Led is told to those that want to know.
+func (o observers) Led(lease string, token ports.Token, held bool) {
+	for _, x := range o {
+		if x, ok := x.(interface {
+			Led(lease string, token ports.Token, held bool)
+		}); ok {
+			x.Led(lease, token, held)
+		}
 	}
 }
 
