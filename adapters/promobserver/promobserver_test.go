@@ -281,7 +281,7 @@ func TestTheOperatorsGuideListsTheMetrics(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for _, name := range []string{"operations.md", "alerts.yaml"} {
+	for _, name := range []string{"operations.md", "alerts.yaml", "dashboard.json"} {
 		text, err := os.ReadFile(filepath.Join("../../docs", name))
 		if err != nil {
 			t.Fatal(err)
