@@ -28,6 +28,9 @@ const (
 // longest is how many bytes a property, a name or a routing key has at most.
 const longest = 255
 
+// most is how many bytes the headers of a message have at most: with them a message must fit into one frame.
+const most = 64 << 10
+
 // directReply begins the names of pseudo queues for replies. The broker calls a mandatory message to one unroutable even when it
 // delivers it.
 const directReply = "amq.rabbitmq.reply-to"
@@ -72,7 +75,11 @@ func toAMQP(m *message.Message) (amqp.Publishing, error) {
 	if m.UUID != "" {
 		set(&p.MessageId, headerMessageID, m.UUID)
 	}
+	size := 0
 	for name, value := range m.Metadata {
+		if size += len(name) + len(value); size > most {
+			return p, fmt.Errorf("rabbitbus: the headers of message %.40q have more than %d bytes", m.UUID, most)
+		}
 		switch name {
 		case headerContentType:
 			set(&p.ContentType, name, value)

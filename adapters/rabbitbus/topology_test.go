@@ -222,6 +222,28 @@ func TestAfterANackAllThatWereOutAndNotAckedComeAgainInOrder(t *testing.T) {
 	}
 }
 
+func TestAMessageThatAMQPCannotCarryIsRefusedAndHurtsNoOther(t *testing.T) {
+	topic := servers.RabbitPrefix(t) + "t"
+	broker := open(t, rabbitbus.Options{URL: servers.Rabbit(t)})
+	for what, metadata := range map[string]message.Metadata{
+		"the name of a header is too long": {strings.Repeat("n", 256): ""},
+		"a header has no name":             {"": "x"},
+		"the headers are too long":         {"a": strings.Repeat("x", 1<<16)},
+	} {
+		m := message.NewMessage("1", nil)
+		m.Metadata = metadata
+		if err := broker.Publish(topic, m); err == nil {
+			t.Errorf("%s: no error", what)
+		}
+	}
+	for _, topic := range []string{"", strings.Repeat("t", 256)} {
+		if err := broker.Publish(topic, message.NewMessage("1", nil)); err == nil {
+			t.Errorf("a topic of %d bytes: no error", len(topic))
+		}
+	}
+	publish(t, broker, topic, message.NewMessage(strings.Repeat("long", 100), nil))
+}
+
 func publish(t *testing.T, broker *rabbitbus.Broker, topic string, messages ...*message.Message) {
 	t.Helper()
 	if err := broker.Publish(topic, messages...); err != nil {
