@@ -25,12 +25,17 @@ var migrationFiles embed.FS
 // migrationLock is the session lock that lets one process at a time migrate.
 const migrationLock = 1749700000
 
+// migrateTimeout bounds a migration, and how long other processes wait for it.
+const migrateTimeout = 10 * time.Minute
+
 // errMigration: the tables could not be brought up to this build.
 var errMigration = fault.New(fault.Internal, "store_migration", "The tables of the store could not be brought up to this build.")
 
 // migrate brings the schema up to this build. Every migration is one transaction: a start that was killed in the middle
 // has left the one before or the one after.
 func (s *Store) migrate(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, migrateTimeout)
+	defer cancel()
 	db := stdlib.OpenDB(*s.config)
 	defer db.Close()
 	if err := s.createSchema(ctx, db); err != nil {
@@ -40,7 +45,7 @@ func (s *Store) migrate(ctx context.Context) error {
 	if err != nil {
 		return errMigration.Because(err)
 	}
-	locker, err := lock.NewPostgresSessionLocker(lock.WithLockID(migrationLock), lock.WithLockTimeout(1, uint64(s.options.StartTimeout/time.Second)+1))
+	locker, err := lock.NewPostgresSessionLocker(lock.WithLockID(migrationLock), lock.WithLockTimeout(1, uint64(migrateTimeout/time.Second)))
 	if err != nil {
 		return errMigration.Because(err)
 	}

@@ -105,19 +105,10 @@ func placeOf(c *pgx.ConnConfig) string {
 	return fmt.Sprintf("database %q at %s", c.Database, strings.Join(hosts, ", "))
 }
 
-// start reaches the database, as long as that may help, and prepares it.
+// start reaches the database and prepares it.
 func (s *Store) start(ctx context.Context, pool *pgxpool.Config) error {
-	ctx, cancel := context.WithTimeout(ctx, s.options.StartTimeout)
-	defer cancel()
-	for try := 1; ; try++ {
-		conn, err := pgx.ConnectConfig(ctx, s.config.Copy())
-		if err == nil {
-			_ = conn.Close(ctx)
-			break
-		}
-		if try > 1 && ctx.Err() != nil || !lost(err) || !s.pause(ctx, 250*time.Millisecond) {
-			return s.unreachable(err, try)
-		}
+	if err := s.reach(ctx); err != nil {
+		return err
 	}
 	if err := s.migrate(ctx); err != nil {
 		return err
@@ -131,6 +122,21 @@ func (s *Store) start(ctx context.Context, pool *pgxpool.Config) error {
 		return err
 	}
 	return nil
+}
+
+// reach tries to connect, as long as that may help.
+func (s *Store) reach(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, s.options.StartTimeout)
+	defer cancel()
+	for try := 1; ; try++ {
+		conn, err := pgx.ConnectConfig(ctx, s.config.Copy())
+		if err == nil {
+			return conn.Close(ctx)
+		}
+		if !lost(err) || !s.pause(ctx, 250*time.Millisecond) {
+			return s.unreachable(err, try)
+		}
+	}
 }
 
 // unreachable says why the database could not be connected to, after so many tries.

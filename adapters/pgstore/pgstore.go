@@ -13,9 +13,10 @@
 // A process that stops in the middle of a unit holds the lock for Options.UnitTimeout at the most. The server ends its
 // session then; one that stopped while it was sending, which no timeout of the server ends, is ended by those who wait.
 //
-// Connections: one writes, one listens for the commits of others, the rest read. The store works through pgbouncer in transaction
-// mode with default_query_exec_mode=cache_describe in the URL; NOTIFY does not pass there, so that others' commits are seen
-// within a second. A URL may name several hosts: the one that is not a standby is used.
+// Connections: one writes, one listens for the commits of others, the rest read. A URL may name several hosts: the one that is not
+// a standby is used. The store works through pgbouncer in transaction mode with default_query_exec_mode=cache_describe in the
+// URL; NOTIFY does not pass there, so that others' commits are seen within a second. The first start of a new build must reach
+// the server itself: the lock under which it migrates belongs to a session.
 package pgstore
 
 import (
