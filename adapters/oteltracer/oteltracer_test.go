@@ -111,6 +111,20 @@ func TestARequestThatIsNotSampledLeavesNoSpanAnywhere(t *testing.T) {
 	}
 }
 
+func TestTheSamplerOfTheEnvironmentDecidesForAllThatFollows(t *testing.T) {
+	onlyOTel(t, "OTEL_TRACES_SAMPLER=traceidratio", "OTEL_TRACES_SAMPLER_ARG=0")
+	tracing, spans := recorded(t)
+	w := newWorld(t, tracing)
+	w.post(t, "/v1/accounts/acc-1/create", `{"owner":"Ada","currency":"EUR"}`, traceparent)
+	events, err := w.store.ReadFeed(t.Context(), 0, 10)
+	if err != nil || len(events) != 1 || !strings.HasPrefix(events[0].Traceparent(), "00-"+traceID) || !strings.HasSuffix(events[0].Traceparent(), "-00") {
+		t.Fatalf("%+v, %v: want an event of the trace that says it was not sampled", events, err)
+	}
+	if all := spans.GetSpans(); len(all) > 0 {
+		t.Errorf("%d spans", len(all))
+	}
+}
+
 func TestASpanIsLinkedToEachRequestOnceAndToABoundedNumber(t *testing.T) {
 	tracing, spans := recorded(t)
 	var events []es.Recorded

@@ -297,3 +297,23 @@ func TestTheOperatorsGuideListsTheMetrics(t *testing.T) {
 		}
 	}
 }
+
+func TestEveryAlertHasItsRunbook(t *testing.T) {
+	rules, err := os.ReadFile("../../docs/alerts.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	guide, err := os.ReadFile("../../docs/operations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	alerts := regexp.MustCompile(`alert: (\w+)`).FindAllStringSubmatch(string(rules), -1)
+	if len(alerts) == 0 {
+		t.Error("there are no alerts")
+	}
+	for _, alert := range alerts {
+		if !strings.Contains(string(guide), "**"+alert[1]+"**") {
+			t.Errorf("docs/operations.md does not say what to do about %s", alert[1])
+		}
+	}
+}
