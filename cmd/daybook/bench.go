@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/url"
+	"slices"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -26,6 +27,7 @@ type bench struct {
 	mode        string
 	keys        bool
 	raw         bool
+	reads       string // the server that is asked in mode visible
 
 	prefix string // of the ids of this run's accounts and commands
 	host   string // host:port of the server
@@ -38,10 +40,12 @@ func newBench() *cobra.Command {
 		Long: `Measure a running server with a closed loop: each connection sends a command, waits for its answer, and sends the next. It
 writes to accounts of its own, whose ids begin with "bench-"; they stay. Do not run it against a ledger that matters.
 
-Modes: deposit (spread over all accounts), hot (all to one account), bulk (NDJSON, many lines on their way).`,
+Modes: deposit (spread over all accounts), hot (all to one account), bulk (NDJSON, many lines on their way), visible (from the
+answer to a deposit until a query sees it, through --read-server if that is another process).`,
 		Example: `  daybook bench
   daybook bench --connections 1,64 --duration 30s --mode hot
-  daybook bench --connections 1 --mode bulk -o json`,
+  daybook bench --connections 1 --mode bulk -o json
+  daybook bench --connections 1 --mode visible --read-server http://127.0.0.1:8081`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return b.run(cmd) },
 	}
@@ -51,9 +55,10 @@ Modes: deposit (spread over all accounts), hot (all to one account), bulk (NDJSO
 	cmd.Flags().DurationVar(&b.duration, "duration", 10*time.Second, "how long each step is measured")
 	cmd.Flags().DurationVar(&b.warmup, "warmup", time.Second, "how long each step runs before it is measured")
 	cmd.Flags().IntVar(&b.accounts, "accounts", 1000, "how many accounts to write to")
-	cmd.Flags().StringVar(&b.mode, "mode", "deposit", "deposit, hot or bulk")
+	cmd.Flags().StringVar(&b.mode, "mode", "deposit", "deposit, hot, bulk or visible")
 	cmd.Flags().BoolVar(&b.keys, "keys", false, "give every request an idempotency key of its own (bulk lines always have one)")
 	cmd.Flags().BoolVar(&b.raw, "raw", false, "create no accounts: for the reference programs in test/bench, which know none")
+	cmd.Flags().StringVar(&b.reads, "read-server", "", "the server that is asked in mode visible (default the one that is written to)")
 	return cmd
 }
 
@@ -121,8 +126,8 @@ func (b *bench) check(client *apiclient.Client) error {
 		return err
 	case u.Scheme != "http":
 		return fmt.Errorf("bench speaks plain HTTP; %s does not", client.Server())
-	case b.mode != "deposit" && b.mode != "hot" && b.mode != "bulk":
-		return fmt.Errorf("--mode %q: choose deposit, hot or bulk", b.mode)
+	case !slices.Contains([]string{"deposit", "hot", "bulk", "visible"}, b.mode):
+		return fmt.Errorf("--mode %q: choose deposit, hot, bulk or visible", b.mode)
 	case b.accounts < 1 || b.accounts > 1_000_000:
 		return fmt.Errorf("--accounts %d: choose from 1 to 1000000", b.accounts)
 	case b.duration <= 0 || b.warmup < 0:
@@ -132,6 +137,9 @@ func (b *bench) check(client *apiclient.Client) error {
 		if n < 1 || n > 10_000 {
 			return fmt.Errorf("--connections %d: choose from 1 to 10000", n)
 		}
+	}
+	if b.reads == "" {
+		b.reads = b.server
 	}
 	if b.host = u.Host; u.Port() == "" {
 		b.host = u.Hostname() + ":80"

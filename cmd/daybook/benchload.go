@@ -43,9 +43,12 @@ func (b *bench) step(ctx context.Context, n int) (step, error) {
 		w := &worker{load: l, number: i, times: hdr.New(1, longest, 3)}
 		workers[i] = w
 		running.Go(func() {
-			if b.mode == "bulk" {
+			switch b.mode {
+			case "bulk":
 				w.bulk(ctx)
-			} else {
+			case "visible":
+				w.visible(ctx)
+			default:
 				w.closedLoop(ctx)
 			}
 		})

@@ -286,7 +286,7 @@ func TestLooking(t *testing.T) {
 		{"help exit-codes", exitOK, "3  what was asked for does not exist"},
 		{"import -h", exitOK, "Examples:\n  daybook import savings.csv.gz"},
 		{"acount", exitUsage, "Did you mean this?\n\taccount"},
-		{"bench --mode fast", exitUsage, "choose deposit, hot or bulk"},
+		{"bench --mode fast", exitUsage, "choose deposit, hot, bulk or visible"},
 	} {
 		t.Run(p.line, func(t *testing.T) {
 			c.t = t
@@ -335,7 +335,7 @@ func TestFollow(t *testing.T) {
 
 func TestBench(t *testing.T) {
 	c := newCLI(t)
-	for _, mode := range []string{"deposit --keys", "hot", "bulk"} {
+	for _, mode := range []string{"deposit --keys", "hot", "bulk", "visible"} {
 		t.Run(mode, func(t *testing.T) {
 			c.t = t
 			out := c.want(exitOK, "bench --connections 1,3 --duration 100ms --warmup 0s --accounts 10 -o ndjson --mode "+mode)
