@@ -29,6 +29,12 @@ var impure = []string{
 var homes = map[string][]string{
 	"github.com/spf13/viper":          {"app"},
 	"github.com/ThreeDotsLabs":        {"adapters/*bus", "adapters/msgapi"},
+	"github.com/jackc/pgx":            {"adapters/pgstore"},
+	"github.com/pressly/goose":        {"adapters/pgstore"},
+	"github.com/rabbitmq/amqp091-go":  {"adapters/rabbitbus"},
+	"github.com/elastic":              {"adapters/elasticviews"},
+	"go.opentelemetry.io":             {"adapters/oteltracer"},
+	"github.com/Shopify/toxiproxy":    {},
 	"github.com/cockroachdb/pebble":   {"adapters/pebblestore"},
 	"github.com/danielgtaylor/huma":   {"adapters/httpapi"},
 	"github.com/rogpeppe/go-internal": {},
