@@ -1,0 +1,118 @@
+package pgstore
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"daybook/core/es"
+	"daybook/core/ports"
+)
+
+// eventRows are events by columns, as one statement takes them.
+type eventRows struct {
+	positions, versions   []int64
+	streams, types        []string
+	schemas               []int32
+	effectives, recordeds []time.Time
+	data, metadata        [][]byte
+}
+
+func (r *eventRows) arguments() []any {
+	return []any{r.positions, r.streams, r.versions, r.types, r.schemas, r.effectives, r.recordeds, r.data, r.metadata}
+}
+
+// rows checks that the events continue the store and can be read back, and gives them by columns.
+func (u *unit) rows(events []es.Recorded) (*eventRows, error) {
+	n := len(events)
+	r := &eventRows{
+		positions: make([]int64, n), versions: make([]int64, n), streams: make([]string, n), types: make([]string, n), schemas: make([]int32, n),
+		effectives: make([]time.Time, n), recordeds: make([]time.Time, n), data: make([][]byte, n), metadata: make([][]byte, n),
+	}
+	next := ports.Continuation{
+		Head: u.known.Head, Last: u.known.LastRecordedAt, Versions: u.versions,
+		Version: func(stream es.StreamID) (es.Version, error) {
+			err := u.learnVersions(events)
+			return u.versions[stream], err
+		},
+	}
+	var raw []byte
+	for i := range events {
+		e := &events[i]
+		if err := next.Take(e); err != nil {
+			return nil, err
+		}
+		raw = e.AppendJSON(raw[:0])
+		parsed, err := es.ParseRecorded(raw)
+		if err != nil || parsed.Stream != e.Stream || parsed.Type != e.Type {
+			return nil, ports.ErrBatchRefused.Say("Version %d of %s could not be read back; nothing was written.", e.Version, e.Stream).Because(err)
+		}
+		r.positions[i], r.versions[i], r.schemas[i] = int64(e.Position), int64(e.Version), int32(e.Schema)
+		r.streams[i], r.types[i], r.data[i], r.metadata[i] = string(e.Stream), e.Type, e.Data, e.Metadata
+		r.effectives[i], r.recordeds[i] = parsed.EffectiveAt, parsed.RecordedAt
+	}
+	return r, nil
+}
+
+// learnVersions asks once for the versions of all streams of the batch that Begin did not learn.
+func (u *unit) learnVersions(events []es.Recorded) error {
+	var unknown []string
+	asked := map[es.StreamID]bool{}
+	for i := range events {
+		stream := events[i].Stream
+		if _, ok := u.versions[stream]; !ok && !asked[stream] {
+			asked[stream] = true
+			unknown = append(unknown, string(stream))
+		}
+	}
+	s := u.store
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	if s.life.Err() != nil {
+		return ports.ErrStoreClosed
+	}
+	if err := s.inUnit(); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 2*s.options.UnitTimeout)
+	defer cancel()
+	rows, err := s.writer.Query(ctx, s.sql.versions, unknown)
+	if err != nil {
+		return s.failed(context.Background(), err)
+	}
+	var stream string
+	var version int64
+	_, err = pgx.ForEachRow(rows, []any{&stream, &version}, func() error {
+		u.versions[es.StreamID(stream)] = es.Version(version)
+		return nil
+	})
+	if err != nil {
+		return s.failed(context.Background(), err)
+	}
+	return nil
+}
+
+// outcomeRows gives outcomes by columns; fresh says that Begin found nothing under any of their keys. Of several under one
+// key the last one counts.
+func (u *unit) outcomeRows(outcomes []ports.Outcome) (arguments []any, fresh bool) {
+	fresh = true
+	at := make(map[string]int, len(outcomes))
+	var keys, bodies [][]byte
+	var refusals []bool
+	var recorded []time.Time
+	for _, o := range outcomes {
+		fresh = fresh && u.absent[o.Key]
+		body := o.Body
+		if body == nil {
+			body = []byte{}
+		}
+		if i, ok := at[o.Key]; ok {
+			refusals[i], recorded[i], bodies[i] = o.Refusal, o.RecordedAt, body
+			continue
+		}
+		at[o.Key] = len(keys)
+		keys, refusals, recorded, bodies = append(keys, []byte(o.Key)), append(refusals, o.Refusal), append(recorded, o.RecordedAt), append(bodies, body)
+	}
+	return []any{keys, refusals, recorded, bodies}, fresh
+}
