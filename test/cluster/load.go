@@ -1,0 +1,239 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"sync"
+	"testing"
+	"time"
+)
+
+// Command is what a client wants done.
+type Command struct {
+	Key, Account, Verb string
+	To                 string // of a transfer
+	Amount             int64
+}
+
+// Path is where the command is sent, below /v1/accounts/.
+func (c *Command) Path() string { return c.Account + "/" + c.Verb }
+
+// Data is the command's fields.
+func (c *Command) Data() string {
+	switch c.Verb {
+	case "create":
+		return `{"owner":"Ada Lovelace","currency":"EUR"}`
+	case "transfer":
+		return fmt.Sprintf(`{"to":%q,"amount":%d}`, c.To, c.Amount)
+	}
+	return fmt.Sprintf(`{"amount":%d}`, c.Amount)
+}
+
+// Load is what a number of clients send, and what they were told. A client sends a command again, with its key, until it knows
+// what became of it; some give up where they were told that nothing happened.
+type Load struct {
+	Clients  int
+	Accounts int
+	Pace     time.Duration // between an answer and the next command, at the most
+	Patience time.Duration // how long a client waits for an answer
+	Seed     uint64
+	Targets  func() []string // where clients may send to; called from any goroutine
+
+	t    testing.TB
+	stop context.CancelFunc
+	all  sync.WaitGroup
+
+	mu     sync.Mutex
+	final  map[string]Final
+	spell  Spell
+	prefix string
+}
+
+// Final is how a command ended: what the client was told last.
+type Final struct {
+	Command
+	Answer  *Answer
+	Retried bool // more than once sent
+}
+
+// Spell is what clients saw for some time.
+type Spell struct {
+	Taken   int
+	Kinds   map[string]int // of answers other than success
+	Silence time.Duration  // the longest time in which no command was taken
+	Slowest time.Duration  // the longest that any one took to be answered, well or badly
+
+	last time.Time
+}
+
+func (s Spell) String() string {
+	return fmt.Sprintf("%d taken, longest time without: %.2fs, slowest answer: %.2fs, others: %v", s.Taken, s.Silence.Seconds(), s.Slowest.Seconds(), s.Kinds)
+}
+
+// hot is the account that gets a third of everything.
+const hot = 0
+
+// Start opens the accounts and lets the clients send until Stop.
+func (l *Load) Start(t testing.TB) {
+	t.Helper()
+	or(&l.Clients, 12)
+	or(&l.Accounts, 20)
+	or(&l.Pace, 20*time.Millisecond)
+	or(&l.Patience, 15*time.Second)
+	l.t, l.final, l.spell = t, map[string]Final{}, Spell{Kinds: map[string]int{}, last: time.Now()}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	l.stop = cancel
+	t.Cleanup(l.Stop)
+	random := rand.New(rand.NewPCG(l.Seed, 0)) //nolint:gosec // it must repeat
+	for n := range l.Accounts {
+		l.carry(ctx, random, Command{Key: fmt.Sprint("create-", n), Account: account(n), Verb: "create"})
+		l.carry(ctx, random, Command{Key: fmt.Sprint("fill-", n), Account: account(n), Verb: "deposit", Amount: 200})
+	}
+	for c := range l.Clients {
+		l.all.Go(func() {
+			random := rand.New(rand.NewPCG(l.Seed, uint64(c)+1)) //nolint:gosec // the same
+			for n := 0; ctx.Err() == nil; n++ {
+				l.carry(ctx, random, l.random(random, fmt.Sprintf("%d-%d", c, n)))
+				Pass(ctx, rand.N(l.Pace)) //nolint:gosec // the same
+			}
+		})
+	}
+}
+
+func or[N int | time.Duration](value *N, otherwise N) {
+	if *value == 0 {
+		*value = otherwise
+	}
+}
+
+func account(n int) string { return fmt.Sprintf("acc-%03d", n) }
+
+// random is any command.
+func (l *Load) random(random *rand.Rand, key string) Command {
+	pick := func() int {
+		if random.IntN(3) == 0 {
+			return hot
+		}
+		return random.IntN(l.Accounts)
+	}
+	c := Command{Key: key, Account: account(pick()), Amount: 1 + random.Int64N(100)}
+	switch roll := random.IntN(10); {
+	case roll < 4:
+		c.Verb = "deposit"
+	case roll < 7:
+		c.Verb = "withdraw"
+	default:
+		c.Verb, c.To = "transfer", account(pick())
+	}
+	return c
+}
+
+// Stop ends the load when each client knows what became of its last command. It may be called again.
+func (l *Load) Stop() {
+	l.stop()
+	l.all.Wait()
+}
+
+// settleWithin is how long a client goes on with a command after the load was ended.
+const settleWithin = time.Minute
+
+// carry sends a command until it is settled.
+func (l *Load) carry(ctx context.Context, random *rand.Rand, c Command) {
+	deadline, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(settleWithin, cancel) })
+	defer stop()
+	maybe := false // it may have happened
+	for attempt := 0; ; attempt++ {
+		targets := l.Targets()
+		one, end := context.WithTimeout(deadline, l.Patience)
+		began := time.Now()
+		a := Post(one, targets[random.IntN(len(targets))], c.Path(), c.Data(), c.Key)
+		end()
+		l.note(a, time.Since(began))
+		giveUp := c.Verb != "create" && random.IntN(3) == 0
+		switch {
+		case a.Taken(), a.Refused():
+			l.Settle(Final{c, a, attempt > 0})
+			return
+		case a.Unknown():
+			maybe = true
+		case a.Status != 0 && a.Status != http.StatusServiceUnavailable:
+			l.t.Errorf("%s %s was answered %d %s", c.Key, c.Path(), a.Status, a.Body)
+			return
+		case giveUp && !maybe:
+			l.Settle(Final{c, a, attempt > 0})
+			return
+		}
+		if !Pass(deadline, time.Duration(20+random.IntN(50))*time.Millisecond) {
+			l.t.Errorf("what became of %s could not be found out: %+v", c.Key, a)
+			return
+		}
+	}
+}
+
+func (l *Load) note(a *Answer, took time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := time.Now()
+	l.spell.Slowest = max(l.spell.Slowest, took)
+	switch {
+	case a.Taken():
+		l.spell.Silence = max(l.spell.Silence, now.Sub(l.spell.last))
+		l.spell.last = now
+		l.spell.Taken++
+	case !a.Refused():
+		l.spell.Kinds[a.Kind()]++
+	}
+}
+
+// Settle notes how a command ended.
+func (l *Load) Settle(f Final) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if _, twice := l.final[f.Key]; twice {
+		l.t.Errorf("the key %s was used twice by the test", f.Key)
+	}
+	l.final[f.Key] = f
+}
+
+// Mark begins a spell.
+func (l *Load) Mark() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.spell = Spell{Kinds: map[string]int{}, last: time.Now()}
+}
+
+// Spell is what happened since Mark.
+func (l *Load) Spell() Spell {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s := l.spell
+	s.Silence = max(s.Silence, time.Since(s.last))
+	return s
+}
+
+// Await waits until so many more commands were taken, of whatever client, and gives how long that took.
+func (l *Load) Await(t testing.TB, more int, limit time.Duration) time.Duration {
+	t.Helper()
+	l.mu.Lock()
+	before := l.spell.Taken
+	l.mu.Unlock()
+	return Within(t, limit, "commands are taken", func(context.Context) error {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if l.spell.Taken < before+more {
+			return fmt.Errorf("%d of %d: %v", l.spell.Taken-before, more, l.spell)
+		}
+		return nil
+	})
+}
+
+// Finals are all commands that were settled.
+func (l *Load) Finals() map[string]Final {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.final
+}

@@ -1,0 +1,238 @@
+// Package faults breaks the real servers, the network and the processes under the real program while clients use it, and holds
+// what the clients were told against what is there afterwards. It holds tests alone; what they share is in test/cluster.
+package faults
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"net/url"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"daybook/test/cluster"
+	"daybook/test/servers"
+)
+
+var (
+	rounds = flag.Int("faults.rounds", 0, "how often each fault is repeated; 0: a few times, as fits an ordinary run")
+	seed   = flag.Uint64("faults.seed", 0, "what the random choices of a run follow from; 0: another one each time")
+)
+
+// built builds the program once for all tests.
+var built = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "daybook-faults-")
+	if err != nil {
+		return "", err
+	}
+	folder = dir
+	return cluster.Build(dir)
+})
+
+var folder string
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if *seed == 0 {
+		*seed = uint64(time.Now().UnixNano())
+	}
+	fmt.Printf("seed: -faults.seed=%d\n", *seed)
+	code := m.Run()
+	_ = os.RemoveAll(folder)
+	os.Exit(code)
+}
+
+// times is how often a fault is repeated, where an ordinary run does it so many times.
+func times(ordinary int) int {
+	if *rounds > 0 {
+		return *rounds
+	}
+	return ordinary
+}
+
+// binary is the program.
+func binary(t *testing.T) string {
+	t.Helper()
+	path, err := built()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// place is where the servers of a world are; an empty one is a part of the shared server.
+type place struct{ postgres, rabbit, elastic string }
+
+// world is a deployment under load: two processes that take commands, one with views in its memory and one that reads those in
+// Elasticsearch, and two that relay, project and take messages, of which one is standing by.
+type world struct {
+	t        *testing.T
+	database string // the store, without anything in between
+	broker   string
+	prefix   string // of exchanges and queues
+	indices  string // the prefix of indices
+
+	cluster  *cluster.Cluster
+	apis     []*cluster.Program
+	workers  []*cluster.Program
+	load     *cluster.Load
+	listener *cluster.Listener
+	random   *rand.Rand
+}
+
+// prepare gets the parts of the servers that a world uses, and no processes yet. own are the servers that are not shared; through
+// are where the processes find them instead.
+func prepare(t *testing.T, own, through place) *world {
+	t.Helper()
+	w := &world{t: t, database: own.postgres, broker: own.rabbit, random: rand.New(rand.NewPCG(*seed, uint64(len(t.Name()))))}
+	if w.database == "" {
+		w.database = servers.PostgresDatabase(t)
+	}
+	if w.broker == "" {
+		w.broker = servers.Rabbit(t)
+	}
+	elastic := own.elastic
+	if elastic == "" {
+		elastic = servers.Elastic(t)
+		w.indices = servers.ElasticPrefix(t) + "faults"
+	} else {
+		w.indices = "faults"
+	}
+	w.prefix = strings.TrimSuffix(servers.RabbitPrefix(t), ".")
+	w.listener = cluster.Listen(t, w.broker, w.prefix)
+	w.cluster = cluster.New(t, binary(t),
+		"DAYBOOK_STORE_DRIVER=postgres", "DAYBOOK_STORE_POSTGRES_URL="+moved(t, w.database, through.postgres),
+		"DAYBOOK_BUS_DRIVER=rabbitmq", "DAYBOOK_BUS_RABBITMQ_URL="+moved(t, w.broker, through.rabbit), "DAYBOOK_BUS_RABBITMQ_PREFIX="+w.prefix,
+		"DAYBOOK_VIEWS_ELASTICSEARCH_URL="+moved(t, elastic, through.elastic), "DAYBOOK_VIEWS_ELASTICSEARCH_PREFIX="+w.indices,
+	)
+	return w
+}
+
+// moved is the URL with another host and port, if one is given.
+func moved(t *testing.T, address, host string) string {
+	t.Helper()
+	u, err := url.Parse(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if host != "" {
+		u.Host = host
+	}
+	return u.String()
+}
+
+const (
+	memory  = "DAYBOOK_VIEWS_DRIVER=memory"
+	elastic = "DAYBOOK_VIEWS_DRIVER=elasticsearch"
+)
+
+// up starts the processes and the load, and returns when commands are taken.
+func (w *world) up() *world {
+	w.t.Helper()
+	w.apis = []*cluster.Program{
+		w.cluster.Start("api with views in memory", memory, "DAYBOOK_ROLES=api"),
+		w.cluster.Start("api with views in Elasticsearch", elastic, "DAYBOOK_ROLES=api"),
+	}
+	for _, name := range []string{"first worker", "second worker"} {
+		w.workers = append(w.workers, w.cluster.Start(name, elastic, "DAYBOOK_ROLES=relay,project,messages"))
+	}
+	w.load = &cluster.Load{Seed: *seed, Targets: w.targets}
+	w.load.Start(w.t)
+	w.load.Await(w.t, 100, 30*time.Second)
+	return w
+}
+
+// start is a whole world on the shared servers.
+func start(t *testing.T) *world {
+	t.Helper()
+	return prepare(t, place{}, place{}).up()
+}
+
+func (w *world) targets() (urls []string) {
+	for _, p := range w.apis {
+		urls = append(urls, p.URL())
+	}
+	return urls
+}
+
+// recover is how long anything may take to be back after a fault, without a restart.
+const recovery = 30 * time.Second
+
+// settle waits until each process answers, ends the load and holds everything against everything.
+func (w *world) settle() *cluster.Books {
+	w.t.Helper()
+	for _, p := range w.cluster.Programs() {
+		cluster.Within(w.t, recovery, p.Name()+" is ready", func(ctx context.Context) error {
+			return cluster.Get(ctx, p.URL()+"/readyz", nil)
+		})
+	}
+	w.load.Await(w.t, 50, recovery)
+	w.load.Stop()
+	var books *cluster.Books
+	for _, p := range w.apis {
+		books = cluster.ReadBooks(w.t, p.URL())
+		books.CheckAnswers(w.t, w.load.Finals())
+	}
+	for _, p := range w.apis {
+		books.CheckViews(w.t, p, recovery)
+	}
+	w.listener.Check(w.t, books, recovery)
+	return books
+}
+
+// during does something and logs what clients saw from its beginning until commands are taken again.
+func (w *world) during(fault string, do func()) cluster.Spell {
+	w.t.Helper()
+	w.load.Mark()
+	do()
+	back := w.load.Await(w.t, 50, recovery)
+	s := w.load.Spell()
+	w.t.Logf("%s: %v; back %.2fs after its end", fault, s, back.Seconds())
+	return s
+}
+
+// lasts lets a fault last.
+func (w *world) lasts(d time.Duration) {
+	w.t.Helper()
+	cluster.Pass(w.t.Context(), d)
+}
+
+// ask reads one row of the store itself.
+func (w *world) ask(ctx context.Context, query string, into ...any) error {
+	conn, err := pgx.Connect(ctx, w.database)
+	if err != nil {
+		return err
+	}
+	defer conn.Close(ctx)
+	return conn.QueryRow(ctx, query).Scan(into...)
+}
+
+// holder is the worker that holds the lease of the name, once one does.
+func (w *world) holder(name string) (holder, other *cluster.Program) {
+	w.t.Helper()
+	cluster.Within(w.t, recovery, "somebody holds the lease "+name, func(ctx context.Context) error {
+		var who string
+		if err := w.ask(ctx, "SELECT holder FROM daybook.leases WHERE expires_at > clock_timestamp() AND name = '"+name+"'", &who); err != nil {
+			return err
+		}
+		for i, p := range w.workers {
+			if strings.Contains(who, fmt.Sprintf("-%d-", p.Pid())) {
+				holder, other = p, w.workers[1-i]
+				return nil
+			}
+		}
+		return fmt.Errorf("%s is no worker", who)
+	})
+	return holder, other
+}
+
+// the names of leases.
+func (w *world) relayLease() string { return "relay:" + w.prefix + ".events" }
+
+const viewsLease = "views"
