@@ -1,6 +1,6 @@
-// Package asyncapi_test holds docs/asyncapi.yaml to what the program does: its structure, the modules' tables, the commands that
-// the decoder takes and the events that the engine publishes.
-package asyncapi_test
+// Package asyncapi holds docs/asyncapi.yaml to what the program does: its structure, the modules' tables, the commands that
+// the decoder takes and the events that the engine publishes. It holds tests alone.
+package asyncapi
 
 import (
 	"context"
