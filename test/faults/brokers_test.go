@@ -1,0 +1,162 @@
+package faults
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+
+	"daybook/test/cluster"
+	"daybook/test/servers"
+)
+
+// undisturbed fails the test when commands had to wait: what broke is not what they need.
+func undisturbed(t *testing.T, s cluster.Spell) {
+	t.Helper()
+	if len(s.Kinds) > 0 || s.Silence.Seconds() > 2 {
+		t.Errorf("commands do not need what broke, and were disturbed: %v", s)
+	}
+}
+
+func TestRabbitMQKilledUnderLoadComesBack(t *testing.T) {
+	t.Parallel()
+	server := servers.Private(t, "rabbitmq")
+	w := prepare(t, place{rabbit: server.URL()}, place{}).up()
+	for range times(1) {
+		undisturbed(t, w.during("RabbitMQ killed with -9 and away for a moment", func() {
+			server.Kill()
+			w.lasts(moment)
+			server.Start()
+		}))
+	}
+	w.settle()
+}
+
+func TestTheNetworkToRabbitMQFails(t *testing.T) {
+	t.Parallel()
+	n := between(t, servers.Rabbit(t))
+	w := prepare(t, place{}, place{rabbit: n.host()}).up()
+	for range times(1) {
+		undisturbed(t, w.during("the network to RabbitMQ swallows everything", func() {
+			end := n.swallow()
+			w.lasts(4 * moment)
+			end()
+		}))
+		undisturbed(t, w.during("each answer of RabbitMQ takes 5 s more", func() {
+			end := n.delay(5000)
+			w.lasts(5 * moment)
+			end()
+		}))
+		undisturbed(t, w.during("connections to RabbitMQ are reset", func() {
+			end := n.suffer("reset_peer", `"timeout":200`, "downstream")
+			w.lasts(moment)
+			end()
+		}))
+	}
+	w.settle()
+}
+
+func TestElasticsearchKilledUnderLoadComesBack(t *testing.T) {
+	t.Parallel()
+	server := servers.Private(t, "elasticsearch")
+	w := prepare(t, place{elastic: server.URL()}, place{}).up()
+	for range times(1) {
+		undisturbed(t, w.during("Elasticsearch killed with -9 and away for a moment", func() {
+			server.Kill()
+			w.lasts(moment)
+			w.listsFail("view_unavailable")
+			server.Start()
+		}))
+	}
+	w.settle()
+}
+
+func TestTheNetworkToElasticsearchFails(t *testing.T) {
+	t.Parallel()
+	n := between(t, servers.Elastic(t))
+	w := prepare(t, place{}, place{elastic: n.host()}).up()
+	for range times(1) {
+		undisturbed(t, w.during("the network to Elasticsearch swallows everything", func() {
+			end := n.swallow()
+			w.lasts(3 * moment)
+			end()
+		}))
+		undisturbed(t, w.during("each answer of Elasticsearch takes 5 s more", func() {
+			end := n.delay(5000)
+			w.lasts(5 * moment)
+			end()
+		}))
+	}
+	w.settle()
+}
+
+func TestIndicesThatAreDeletedUnderLoadAreFilledAgain(t *testing.T) {
+	t.Parallel()
+	w := start(t)
+	for range times(1) {
+		for _, what := range []string{"accounts", "progress"} {
+			w.load.Mark()
+			for _, index := range w.indicesOf(what) {
+				w.elasticsearch(http.MethodDelete, "/"+index)
+			}
+			head := cluster.ReadBooks(t, w.apis[0].URL()).Head
+			back := cluster.Within(t, recovery, "the views are back", func(ctx context.Context) error {
+				return cluster.Get(ctx, fmt.Sprintf("%s/v1/accounts?minPosition=%d", w.apis[1].URL(), head), nil)
+			})
+			s := w.load.Spell()
+			undisturbed(t, s)
+			t.Logf("the index of the %s deleted: lists are back after %.2fs; %v", what, back.Seconds(), s)
+		}
+	}
+	w.settle()
+}
+
+// listsFail waits until a list read from Elasticsearch is refused with the code, and sees that history is not.
+func (w *world) listsFail(code string) {
+	w.t.Helper()
+	cluster.Within(w.t, recovery, "lists are refused", func(ctx context.Context) error {
+		err := cluster.Get(ctx, w.apis[1].URL()+"/v1/accounts", nil)
+		if err == nil || !strings.Contains(err.Error(), "503") || !strings.Contains(err.Error(), code) {
+			return fmt.Errorf("a list gave %w", err)
+		}
+		return nil
+	})
+	if err := cluster.Get(w.t.Context(), w.apis[1].URL()+"/v1/accounts/acc-000?version=2", nil); err != nil {
+		w.t.Errorf("history needs no view: %v", err)
+	}
+}
+
+// indicesOf are the indices whose names go on with the word after the prefix.
+func (w *world) indicesOf(what string) (names []string) {
+	w.t.Helper()
+	for _, name := range strings.Fields(w.elasticsearch(http.MethodGet, "/_cat/indices/"+w.indices+"*?h=index&expand_wildcards=all")) {
+		if strings.Contains(name, what) {
+			names = append(names, name)
+		}
+	}
+	if len(names) == 0 {
+		w.t.Fatalf("there is no index of the %s", what)
+	}
+	return names
+}
+
+func (w *world) elasticsearch(method, path string) string {
+	w.t.Helper()
+	req, err := http.NewRequestWithContext(w.t.Context(), method, servers.Elastic(w.t)+path, http.NoBody)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	text, err := io.ReadAll(res.Body)
+	if err != nil || res.StatusCode != http.StatusOK {
+		w.t.Fatalf("%s %s: %s %s", method, path, res.Status, bytes.TrimSpace(text))
+	}
+	return string(text)
+}

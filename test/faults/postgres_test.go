@@ -1,0 +1,124 @@
+package faults
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"daybook/test/cluster"
+	"daybook/test/servers"
+)
+
+// moment is how long a server stays away.
+const moment = 2 * time.Second
+
+func TestPostgresEndsUnderLoadAndComesBack(t *testing.T) {
+	t.Parallel()
+	server := servers.Private(t, "postgres")
+	w := prepare(t, place{postgres: server.URL()}, place{}).up()
+	for range times(2) {
+		w.during("PostgreSQL restarted in immediate mode", func() {
+			w.quit()
+			server.Start()
+		})
+		w.during("PostgreSQL killed with -9 and away for a moment", func() {
+			server.Kill()
+			w.lasts(moment)
+			server.Start()
+		})
+	}
+	w.settle()
+}
+
+// quit does to the server what pg_ctl stop -m immediate does: SIGQUIT to the postmaster, whose sessions end at once. It returns
+// when the postmaster is gone.
+func (w *world) quit() {
+	w.t.Helper()
+	var session int
+	if err := w.ask(w.t.Context(), "SELECT pg_backend_pid()", &session); err != nil {
+		w.t.Fatal(err)
+	}
+	// the session that answered may be gone by now: any of the same parent will do
+	postmaster := parent(w.t, session)
+	if err := syscall.Kill(postmaster, syscall.SIGQUIT); err != nil {
+		w.t.Fatal(err)
+	}
+	cluster.Within(w.t, recovery, "the postmaster ends", func(context.Context) error {
+		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", postmaster))
+		if err != nil || strings.Contains(string(stat), ") Z ") {
+			return nil
+		}
+		return fmt.Errorf("process %d runs", postmaster)
+	})
+}
+
+// parent is the parent of a process.
+func parent(t *testing.T, pid int) int {
+	t.Helper()
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(stat), ") ")
+	n, err := strconv.Atoi(strings.Fields(rest)[1])
+	if err != nil || n < 2 {
+		t.Fatalf("%s: %v", stat, err)
+	}
+	return n
+}
+
+// throughPostgres is a world whose processes reach PostgreSQL through a proxy.
+func throughPostgres(t *testing.T) (*world, *network) {
+	t.Helper()
+	database := servers.PostgresDatabase(t)
+	n := between(t, database)
+	return prepare(t, place{postgres: database}, place{postgres: n.host()}).up(), n
+}
+
+func TestPostgresSaysNothingForSeconds(t *testing.T) {
+	t.Parallel()
+	w, n := throughPostgres(t)
+	for range times(1) {
+		w.during("the network to PostgreSQL swallows everything", func() {
+			end := n.swallow()
+			w.lasts(4 * moment)
+			end()
+		})
+	}
+	w.settle()
+}
+
+func TestAnswersToCommitsAreCutInTheMiddle(t *testing.T) {
+	t.Parallel()
+	w, n := throughPostgres(t)
+	for range times(1) {
+		w.during("every 20th answer to a commit is cut", func() {
+			end, cut := n.cutCommits(20)
+			w.load.Await(t, 500, recovery)
+			end()
+			if cut() == 0 {
+				t.Error("no commit was cut")
+			}
+			t.Logf("%d answers to commits were cut", cut())
+		})
+	}
+	w.settle()
+}
+
+func TestPostgresAnswersFiveSecondsLate(t *testing.T) {
+	t.Parallel()
+	w, n := throughPostgres(t)
+	for range times(1) {
+		w.during("each answer of PostgreSQL takes 5 s more", func() {
+			end := n.delay(5000)
+			w.lasts(6 * moment)
+			end()
+		})
+	}
+	w.settle()
+}
