@@ -171,18 +171,18 @@ func (b *Books) disagree(f *Final, events []*Event) string {
 	return ""
 }
 
-// CheckViews holds the views that a process answers from against the books, item by item.
-func (b *Books) CheckViews(t testing.TB, p *Program, limit time.Duration) {
+// CheckViews holds the views that a process answers from against the books, item by item, once they are up to date.
+func (b *Books) CheckViews(t testing.TB, base string, limit time.Duration) {
 	t.Helper()
 	var items []Account
-	Within(t, limit, "the views of "+p.Name()+" are up to date", func(ctx context.Context) error {
+	Within(t, limit, "the views of "+base+" are up to date", func(ctx context.Context) error {
 		items = nil
 		for cursor := ""; ; {
 			var page struct {
 				Items []Account
 				Next  string
 			}
-			if err := Get(ctx, fmt.Sprintf("%s/v1/accounts?limit=1000&minPosition=%d%s", p.URL(), b.Head, cursor), &page); err != nil {
+			if err := Get(ctx, fmt.Sprintf("%s/v1/accounts?limit=1000&minPosition=%d%s", base, b.Head, cursor), &page); err != nil {
 				return err
 			}
 			if items = append(items, page.Items...); page.Next == "" {
@@ -192,17 +192,17 @@ func (b *Books) CheckViews(t testing.TB, p *Program, limit time.Duration) {
 		}
 	})
 	if len(items) != len(b.Accounts) {
-		t.Errorf("%s shows %d accounts of %d", p.Name(), len(items), len(b.Accounts))
+		t.Errorf("%s shows %d accounts of %d", base, len(items), len(b.Accounts))
 	}
 	for _, got := range items {
 		want := b.Accounts[got.ID]
 		if want == nil || got != *want {
-			t.Errorf("%s shows\n%+v instead of\n%+v", p.Name(), got, want)
+			t.Errorf("%s shows\n%+v instead of\n%+v", base, got, want)
 			continue
 		}
 		var one Account
-		if err := Get(t.Context(), fmt.Sprintf("%s/v1/accounts/%s?minPosition=%d", p.URL(), got.ID, b.Head), &one); err != nil || one != *want {
-			t.Errorf("%s shows %+v instead of %+v (%v)", p.Name(), one, want, err)
+		if err := Get(t.Context(), fmt.Sprintf("%s/v1/accounts/%s?minPosition=%d", base, got.ID, b.Head), &one); err != nil || one != *want {
+			t.Errorf("%s shows %+v instead of %+v (%v)", base, one, want, err)
 		}
 	}
 }

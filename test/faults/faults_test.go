@@ -84,6 +84,7 @@ type world struct {
 	load     *cluster.Load
 	listener *cluster.Listener
 	random   *rand.Rand
+	patience time.Duration // of clients; 0: as usual
 }
 
 // prepare gets the parts of the servers that a world uses, and no processes yet. own are the servers that are not shared; through
@@ -142,7 +143,7 @@ func (w *world) up() *world {
 	for _, name := range []string{"first worker", "second worker"} {
 		w.workers = append(w.workers, w.cluster.Start(name, elastic, "DAYBOOK_ROLES=relay,project,messages"))
 	}
-	w.load = &cluster.Load{Seed: *seed, Targets: w.targets}
+	w.load = &cluster.Load{Seed: *seed, Targets: w.targets, Patience: w.patience}
 	w.load.Start(w.t)
 	w.load.Await(w.t, 100, 30*time.Second)
 	return w
@@ -180,21 +181,69 @@ func (w *world) settle() *cluster.Books {
 		books.CheckAnswers(w.t, w.load.Finals())
 	}
 	for _, p := range w.apis {
-		books.CheckViews(w.t, p, recovery)
+		books.CheckViews(w.t, p.URL(), recovery)
 	}
 	w.listener.Check(w.t, books, recovery)
 	return books
 }
 
-// during does something and logs what clients saw from its beginning until commands are taken again.
+// during does something and logs what clients saw from its beginning until commands are taken again, and how long it took then
+// until the views and the bus had what was there by that time.
 func (w *world) during(fault string, do func()) cluster.Spell {
 	w.t.Helper()
 	w.load.Mark()
 	do()
 	back := w.load.Await(w.t, 50, recovery)
 	s := w.load.Spell()
-	w.t.Logf("%s: %v; back %.2fs after its end", fault, s, back.Seconds())
+	views, bus := w.caughtUp()
+	w.t.Logf("%s: %v; after its end commands are back in %.2fs, then views in %.2fs and the bus in %.2fs", fault, s, back.Seconds(), views.Seconds(), bus.Seconds())
 	return s
+}
+
+// caughtUp waits until the views in Elasticsearch and the relay have come to where the store is now, and says how long each took.
+func (w *world) caughtUp() (views, bus time.Duration) {
+	w.t.Helper()
+	var head int64
+	cluster.Within(w.t, recovery, "the store answers", func(ctx context.Context) error {
+		return w.ask(ctx, "SELECT max(position) FROM daybook.events", &head)
+	})
+	var both sync.WaitGroup
+	both.Go(func() { views = w.within(recovery, "the views catch up", w.viewsAt(head)) })
+	both.Go(func() { bus = w.within(recovery, "the relay catches up", w.relayedTo(head)) })
+	both.Wait()
+	return views, bus
+}
+
+// within is cluster.Within for goroutines other than the test's.
+func (w *world) within(limit time.Duration, what string, done func(context.Context) error) time.Duration {
+	began := time.Now()
+	ctx, cancel := context.WithTimeout(w.t.Context(), limit)
+	defer cancel()
+	for err := done(ctx); err != nil; err = done(ctx) {
+		if !cluster.Pass(ctx, 20*time.Millisecond) {
+			w.t.Errorf("%s: not within %v: %v", what, limit, err)
+			break
+		}
+	}
+	return time.Since(began)
+}
+
+// viewsAt fails until the views in Elasticsearch have come to the position.
+func (w *world) viewsAt(position int64) func(context.Context) error {
+	return func(ctx context.Context) error {
+		return cluster.Get(ctx, fmt.Sprintf("%s/v1/accounts?limit=1&minPosition=%d", w.apis[1].URL(), position), nil)
+	}
+}
+
+// relayedTo fails until the relay has saved that it has published everything up to the position.
+func (w *world) relayedTo(position int64) func(context.Context) error {
+	return func(ctx context.Context) error {
+		var at int64
+		if err := w.ask(ctx, "SELECT position FROM daybook.checkpoints WHERE name = '"+w.relayLease()+"'", &at); err != nil || at >= position {
+			return err
+		}
+		return fmt.Errorf("the relay is at %d of %d", at, position)
+	}
 }
 
 // lasts lets a fault last.
