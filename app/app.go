@@ -87,9 +87,14 @@ func New(c Config, build Build, log *slog.Logger, extra ...Extension) (_ *App, e
 	}
 	a.closers = append(a.closers, options.Bus.Close)
 	metrics, counting := newMetrics(registry)
-	options.Observer = newObserver(log, counting)
+	tracing, err := openTracing(c, options, build, log)
+	if err != nil {
+		return nil, err
+	}
+	a.closers = append(a.closers, tracing.Close)
+	options.Observer = newObserver(log, counting, tracing.Observer())
 	a.engine = engine.New(options)
-	a.drive(registry, options, build, metrics)
+	a.drive(registry, options, build, metrics, tracing)
 	return a, nil
 }
 

@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"fmt"
 	"net"
 	"net/http"
 	"net/http/pprof"
@@ -12,18 +11,20 @@ import (
 
 	"daybook/adapters/httpapi"
 	"daybook/adapters/msgapi"
+	"daybook/adapters/oteltracer"
 	"daybook/core/engine"
 	"daybook/core/es"
-	"daybook/core/fault"
 )
 
 // drive makes the doors through which the engine is used.
-func (a *App) drive(r *es.Registry, o engine.Options, build Build, metrics *prometheus.Registry) {
+func (a *App) drive(r *es.Registry, o engine.Options, build Build, metrics *prometheus.Registry, tracing *oteltracer.Tracing) {
 	api := httpapi.New(httpapi.Options{
 		Engine: a.engine, Logger: a.log, Lifetime: a.lifetime, Ready: a.checks, HealthAlone: !a.has(RoleAPI),
 		Build:   httpapi.Build{Version: build.Version, Revision: build.Commit, Go: build.Go},
 		Drivers: httpapi.Drivers{Store: a.config.Store.Driver, Bus: a.config.Bus.Driver, Views: a.config.Views.Driver},
 	})
+	api = observed(api, metrics, tracing)
+	measure(metrics, o, build, a.engine.Queued, o.CommandsTopic)
 	scrape := promhttp.HandlerFor(metrics, promhttp.HandlerOpts{})
 	if a.admin == nil {
 		a.api = withLocalMetrics(api, scrape)
@@ -69,20 +70,9 @@ func (a *App) checks(ctx context.Context) []httpapi.Check {
 	if !running.OK {
 		running.Detail = "shutting down"
 	}
-	status, err := a.engine.Status(ctx)
-	store := httpapi.Check{Name: "store", OK: err == nil, Needed: true, Detail: fmt.Sprintf("head at position %d", status.Head)}
-	if err != nil {
-		return []httpapi.Check{running, {Name: "store", Needed: true, Detail: fault.Of(err).Msg}}
-	}
+	checks := dependencies(ctx, a.engine.Options)
 	if a.failed.Load() {
-		store.OK, store.Detail = false, "failed: it takes no more writes until a restart"
+		checks[0].OK, checks[0].Detail = false, "failed: it takes no more writes until a restart"
 	}
-	views := httpapi.Check{Name: "views", OK: status.Views.Open && status.ParkedCount == 0, Detail: fmt.Sprintf("at position %d of %d", status.Views.Checkpoint, status.Head)}
-	if !status.Views.Open {
-		views.Detail += ", being built"
-	}
-	if status.ParkedCount > 0 {
-		views.Detail += fmt.Sprintf(", %d parked", status.ParkedCount)
-	}
-	return []httpapi.Check{running, store, views}
+	return append([]httpapi.Check{running}, checks...)
 }

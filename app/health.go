@@ -38,7 +38,7 @@ func dependencies(ctx context.Context, o engine.Options) []httpapi.Check {
 			}
 			return parked == 0, detail, err
 		},
-		func(context.Context) (bool, string, error) { return true, "", healthy(o.Bus) },
+		func(context.Context) (bool, string, error) { return true, "", o.Bus.Healthy() },
 	}
 	var asked sync.WaitGroup
 	for i, question := range questions {

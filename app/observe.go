@@ -106,14 +106,9 @@ func (o observers) Projected(p ports.Passage, head es.Position) {
 	}
 }
 
-// Led is told to those that want to know.
 func (o observers) Led(lease string, token ports.Token, held bool) {
 	for _, x := range o {
-		if x, ok := x.(interface {
-			Led(lease string, token ports.Token, held bool)
-		}); ok {
-			x.Led(lease, token, held)
-		}
+		x.Led(lease, token, held)
 	}
 }
 

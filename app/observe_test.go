@@ -38,14 +38,21 @@ func (lostViews) Progress(context.Context) (ports.Progress, error) {
 // lostBus has lost its connection.
 type lostBus struct{ ports.Bus }
 
-func (lostBus) Healthy() error { return errors.New("dial amqp://user:secret@10.0.0.1: refused") }
+func (lostBus) Healthy() error {
+	return ports.ErrBusUnavailable.Because(errors.New("dial amqp://user:secret@10.0.0.1: refused"))
+}
+
+// wellBus is connected.
+type wellBus struct{ ports.Bus }
+
+func (wellBus) Healthy() error { return nil }
 
 func TestADependencyThatIsDownOrSilentHidesNoOther(t *testing.T) {
 	registry, err := es.NewRegistry(modules(Default())...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	well := engine.Options{Store: memstore.New(), Views: memviews.New(registry)}
+	well := engine.Options{Store: memstore.New(), Views: memviews.New(registry), Bus: wellBus{}}
 	for _, c := range []struct {
 		hurt func(*engine.Options)
 		want string

@@ -10,7 +10,6 @@ import (
 	"daybook/adapters/oteltracer"
 	"daybook/adapters/promobserver"
 	"daybook/core/engine"
-	"daybook/core/ports"
 )
 
 // openTracing starts tracing if OpenTelemetry's variables ask for it; nil: they do not.
@@ -28,20 +27,7 @@ func observed(api http.Handler, metrics prometheus.Registerer, tracing *oteltrac
 // measure has the engine's parts asked on each scrape how far they are. dead are topics whose dead letters are counted.
 func measure(metrics prometheus.Registerer, o engine.Options, build Build, queued func() int, dead ...string) {
 	promobserver.Standing{
-		Store: o.Store, Views: o.Views, Bus: o.Bus, Relay: relayCheckpoint(o.EventsTopic), Dead: dead, Queued: queued, Now: o.Now,
+		Store: o.Store, Views: o.Views, Bus: o.Bus, Relay: engine.RelayCheckpoint(o.EventsTopic), Dead: dead, Queued: queued, Now: o.Now,
 	}.Register(metrics)
 	promobserver.RegisterBuild(metrics, build.Version, build.Commit, build.Go)
-}
-
-// relayCheckpoint is the name under which the relay of the topic keeps how far it is.
-func relayCheckpoint(topic string) string { return "relay:" + topic }
-
-// healthy asks a bus that can tell whether it is connected; one inside the process always is.
-func healthy(bus ports.Bus) error {
-	if b, ok := bus.(interface{ Healthy() error }); ok {
-		if err := b.Healthy(); err != nil {
-			return ports.ErrBusUnavailable.Because(err)
-		}
-	}
-	return nil
 }

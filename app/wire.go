@@ -43,7 +43,7 @@ var (
 			commands := msgapi.Topic(c.Prefix)
 			broker, err := rabbitbus.Open(context.Background(), rabbitbus.Options{
 				URL: c.URL, Prefix: c.Prefix + ".", Log: p.log,
-				Durable:       []ports.Subscription{{Topic: commands, Name: msgapi.Subscriber}},
+				Durable:       []ports.Subscription{{Topic: commands, Name: msgapi.Subscriber}, {Topic: ports.DeadLetters(commands), Name: "dead"}},
 				DeliveryLimit: map[string]int{commands: deliveryLimit},
 			})
 			if err != nil {

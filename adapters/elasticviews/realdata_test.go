@@ -107,6 +107,7 @@ type observer struct{ t *testing.T }
 
 func (observer) Decided(ports.Decision)               {}
 func (observer) Committed(ports.Commit)               {}
+func (observer) Led(string, ports.Token, bool)        {}
 func (observer) Relayed(ports.Passage)                {}
 func (observer) Projected(ports.Passage, es.Position) {}
 func (o observer) Parked(view, id string, err error) {

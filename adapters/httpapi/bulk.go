@@ -118,9 +118,9 @@ func (b *stream) run(ctx context.Context) error {
 	writeErr := <-answered
 	switch {
 	case writeErr != nil:
-		b.s.Logger.Warn("a stream of commands was cut off", "requestId", b.id, "error", writeErr)
+		b.s.Logger.Warn("a stream of commands was cut off", "request", b.id, "error", writeErr)
 	case readErr != nil:
-		b.s.Logger.Info("a stream of commands ended early", "requestId", b.id, "error", readErr)
+		b.s.Logger.Info("a stream of commands ended early", "request", b.id, "error", readErr)
 		p := wire.NewProblem(readErr, bulkPath, b.id)
 		_ = b.write(wire.AppendErrorLine(nil, b.lines.number+1, "", false, p), true) // it is cut off in any case
 	default:
@@ -236,7 +236,7 @@ func (b *stream) appendResult(dst []byte, e *wire.Envelope, result *engine.Resul
 		return wire.AppendAnswerLine(dst, e, &result.Answer)
 	}
 	if fault.KindOf(result.Err) == fault.Internal {
-		b.s.Logger.Error("a line failed", "requestId", b.id, "id", e.ID, "error", result.Err.Error())
+		b.s.Logger.Error("a line failed", "request", b.id, "account", string(e.Command.Stream), "error", result.Err.Error())
 	}
 	return wire.AppendErrorLine(dst, 0, e.ID, result.Answer.Replayed, wire.NewProblem(result.Err, bulkPath, b.id))
 }

@@ -85,7 +85,7 @@ func (f *liveFeed) run(ctx context.Context, after es.Position) {
 	stop()
 	following.Wait()
 	if err != nil && !errors.Is(err, context.Canceled) {
-		f.s.Logger.Info("a live feed ended", "requestId", requestIDOf(f.w), "error", err)
+		f.s.Logger.Info("a live feed ended", "request", requestIDOf(f.w), "error", err)
 	}
 }
 

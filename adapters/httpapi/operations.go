@@ -9,7 +9,6 @@ import (
 	"daybook/core/engine"
 	"daybook/core/es"
 	"daybook/core/fault"
-	"daybook/core/ports"
 )
 
 // operationsRoutes are what those who run the process ask for.
@@ -41,6 +40,7 @@ type viewStatus struct {
 	Position es.Position `json:"position"`
 	Lag      es.Position `json:"lag"` // events that it does not reflect yet
 	Open     bool        `json:"open"`
+	Reason   string      `json:"reason,omitempty"` // why nothing is known of it
 }
 
 type parkedStatus struct {
@@ -62,13 +62,17 @@ type statusDocument struct {
 // status serves how far everything is. A view that lags, rebuilds or cannot be reached is an answer, not a failure.
 func (s *server) status(w http.ResponseWriter, r *http.Request, _ *values) error {
 	st, err := s.Engine.Status(r.Context())
-	if err != nil && !fault.Of(err).Is(ports.ErrViewUnavailable) && !fault.Of(err).Is(ports.ErrViewRebuilding) {
+	if err != nil {
 		return err
 	}
-	d := statusDocument{Head: st.Head, Parked: []parkedStatus{}, ParkedCount: st.ParkedCount, Queued: st.Queued, Drivers: s.Drivers, Build: s.Build}
+	d := statusDocument{Head: st.Head, Parked: []parkedStatus{}, ParkedCount: st.ParkedCount, Queued: s.Engine.Queued(), Drivers: s.Drivers, Build: s.Build}
+	reason := ""
+	if st.ViewsErr != nil {
+		reason = fault.Of(st.ViewsErr).Msg
+	}
 	for _, m := range s.Engine.Registry.Modules {
 		at := min(st.Views.Checkpoint, st.Head) // the head was asked for first
-		d.Views = append(d.Views, viewStatus{Name: m.Name, Position: st.Views.Checkpoint, Lag: st.Head - at, Open: st.Views.Open})
+		d.Views = append(d.Views, viewStatus{Name: m.Name, Position: st.Views.Checkpoint, Lag: st.Head - at, Open: st.Views.Open, Reason: reason})
 	}
 	for _, p := range st.Parked {
 		d.Parked = append(d.Parked, parkedStatus{p.View, p.ID, p.Reason})

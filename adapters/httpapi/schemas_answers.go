@@ -75,6 +75,7 @@ func checkSchema() *huma.Schema {
 func statusSchema() *huma.Schema {
 	words, number := &huma.Schema{Type: "string"}, numberSchema(0, es.MaxAmount)
 	view := with(with(with(with(object(""), "name", words), "position", number), "lag", number), "open", &huma.Schema{Type: "boolean"})
+	optionally(view, "reason", words)
 	parked := with(with(with(object(""), "view", words), "id", words), "reason", words)
 	drivers := with(with(with(object("The adapters behind the ports."), "store", words), "bus", words), "views", words)
 	build := optionally(optionally(with(object(""), "version", words), "revision", words), "go", words)

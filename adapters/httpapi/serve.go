@@ -84,7 +84,8 @@ func (s *server) survive(w *recorder, r *http.Request) {
 	if err, ok := p.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 		panic(p)
 	}
-	s.Logger.Error("a handler panicked", "requestId", requestIDOf(w), "method", r.Method, "path", r.URL.Path, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+	s.Logger.Error("a handler panicked",
+		about(r, requestIDOf(w), "method", r.Method, "path", r.URL.Path, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))...)
 	if w.begun {
 		panic(http.ErrAbortHandler) // half an answer must not look like a whole one
 	}
@@ -130,7 +131,7 @@ func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	p := wire.NewProblem(err, r.URL.EscapedPath(), requestIDOf(w))
 	if kind := fault.KindOf(err); !left && (kind == fault.Internal || kind == fault.Unknown) {
-		s.Logger.Error("a request failed", "requestId", p.RequestID, "method", r.Method, "path", r.URL.Path, "code", p.Code, "error", err.Error())
+		s.Logger.Error("a request failed", about(r, p.RequestID, "method", r.Method, "path", r.URL.Path, "code", p.Code, "error", err.Error())...)
 	}
 	if rec, ok := w.(*recorder); ok && rec.begun {
 		panic(http.ErrAbortHandler) // half an answer must not look like a whole one

@@ -44,6 +44,7 @@ type silent struct{}
 
 func (silent) Decided(ports.Decision)               {}
 func (silent) Committed(ports.Commit)               {}
+func (silent) Led(string, ports.Token, bool)        {}
 func (silent) Relayed(ports.Passage)                {}
 func (silent) Projected(ports.Passage, es.Position) {}
 func (silent) Parked(string, string, error)         {}

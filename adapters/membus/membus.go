@@ -138,6 +138,9 @@ func (b *Bus) remove(topic string, s *subscription) {
 	}
 }
 
+// Healthy is nil until Close.
+func (b *Bus) Healthy() error { return b.refused() }
+
 // Subscriber is the bus as a message.Subscriber, one message at a time.
 func (b *Bus) Subscriber() message.Subscriber { return subscriber{b} }
 

@@ -42,6 +42,8 @@ type Options struct {
 	NackPause time.Duration
 	// Patience is how long a call whose context has no deadline waits for a broker that cannot be reached; default 30 seconds.
 	Patience time.Duration
+	// StartPatience is how long Open waits for a broker that cannot be reached; default 10 seconds.
+	StartPatience time.Duration
 	// Heartbeat is how often each side says that it is there; three missing ones end a connection. Default 5 seconds.
 	Heartbeat time.Duration
 	// Log gets lost connections and dropped replies as warnings; default none.
@@ -53,6 +55,7 @@ func (o Options) withDefaults() Options {
 	positive(&o.Prefetch, 256)
 	positive(&o.NackPause, time.Second)
 	positive(&o.Patience, 30*time.Second)
+	positive(&o.StartPatience, 10*time.Second)
 	positive(&o.Heartbeat, 5*time.Second)
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
@@ -86,8 +89,9 @@ type Broker struct {
 
 var _ message.Publisher = (*Broker)(nil)
 
-// Open connects and declares the durable queues. It waits for a broker that cannot be reached until ctx ends or, when ctx has no
-// deadline, for Options.Patience; wrong credentials and queues that exist with other properties are errors at once.
+// Open connects and declares the durable queues. Wrong credentials and queues that exist with other properties are errors. A
+// broker that cannot be reached within Options.StartPatience, or before ctx ends, is none: the connection is tried again and
+// again, and calls wait for it.
 func Open(ctx context.Context, o Options) (*Broker, error) {
 	if _, err := amqp.ParseURI(o.URL); err != nil {
 		// the parser's words would show the password
@@ -98,7 +102,9 @@ func Open(ctx context.Context, o Options) (*Broker, error) {
 	b.ctx, b.end = context.WithCancel(context.Background())
 	b.publishing = newLink(o, "publishing", b.startOutbox)
 	b.consuming = newLink(o, "consuming", func(*session) error { return nil })
-	if _, err := b.publishing.session(ctx); err != nil {
+	start, cancel := context.WithTimeout(ctx, o.StartPatience)
+	defer cancel()
+	if _, err := b.publishing.session(start); hopeless(err) {
 		return nil, errors.Join(err, b.Close())
 	}
 	return b, nil

@@ -16,6 +16,8 @@ type Broker interface {
 	// ahead of them are handed out before the first is acknowledged; when that is 1, one that gets a Nack is handed out
 	// again after a pause, before all others. When it is more, nobody sends a Nack. The channel is closed when ctx ends.
 	Subscribe(ctx context.Context, topic, name string, ahead int) (<-chan *message.Message, error)
+	// Healthy is nil while messages can be published and delivered, else why not. It does not ask anybody.
+	Healthy() error
 	// Dead gives up to limit of what is kept of a topic that ends in ".dead", oldest first, and takes nothing away.
 	Dead(ctx context.Context, topic string, limit int) ([]*message.Message, error)
 	// Settle takes away the first kept message with this id once use has succeeded with it; false: there is none.

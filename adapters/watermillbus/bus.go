@@ -151,6 +151,9 @@ func (b *Bus) handling(h ports.Handler) message.NoPublishHandlerFunc {
 	}
 }
 
+// Healthy asks the broker's adapter.
+func (b *Bus) Healthy() error { return b.fault(context.Background(), b.broker.Healthy()) }
+
 // Close ends the contexts of handlers that run before it waits for them. A handler must not call it.
 func (b *Bus) Close() (err error) {
 	b.closing.Do(func() {

@@ -26,8 +26,8 @@ type Options struct {
 	EventsTopic   string // where the relay publishes
 	CommandsTopic string // where commands come from, whose dead letters can be settled
 	Source        string // the source attribute of the CloudEvents it publishes: a URI reference that names this ledger
-	Process     string // names this process among those on one store, for leases
-	Reactors    []Reactor
+	Process       string // names this process among those on one store, for leases
+	Reactors      []Reactor
 
 	QueueSize int // commands that may wait; more are refused
 	BatchSize int // commands that are written together at the most

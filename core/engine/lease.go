@@ -18,6 +18,7 @@ const (
 // lead does the work whenever this process holds the lease of the name, until ctx ends. The context of the work ends when
 // the lease does; should the work go on regardless, its token is refused.
 func (e *Engine) lead(ctx context.Context, name string, work func(ctx context.Context, token ports.Token)) {
+	e.Observer.Led(name, 0, false)
 	for failures := 0; ctx.Err() == nil; {
 		l := lease{engine: e, name: name}
 		asking, cancel := context.WithCancel(ctx)
@@ -67,7 +68,9 @@ func (l *lease) hold(ctx context.Context, work func(context.Context, ports.Token
 		defer end()
 		l.prolong(held)
 	}()
+	l.engine.Observer.Led(l.name, l.token, true)
 	work(held, l.token)
+	l.engine.Observer.Led(l.name, l.token, false)
 	end()
 	unsure()
 	<-prolonged

@@ -67,29 +67,38 @@ func (e *Engine) AwaitView(ctx context.Context, p es.Position, patience time.Dur
 	}
 }
 
+// Queued is how many commands wait to be decided.
+func (e *Engine) Queued() int { return len(e.sequencer.queue) }
+
 // Status is how the parts of this process stand.
 type Status struct {
 	Head        es.Position
 	Views       ports.Progress
 	Parked      []ports.ParkedDocument // the first few
 	ParkedCount int
-	Queued      int // commands that wait
+	ViewsErr    error // why nothing is known of the views; then the three above are zero
 }
 
 // statusParked is how many parked documents a status names.
 const statusParked = 100
 
-// Status tells how far everything is.
+// statusWithin is how long the views may take to tell how they are.
+const statusWithin = time.Second
+
+// Status tells how far everything is. Views that cannot be reached are told of, and are no error.
 func (e *Engine) Status(ctx context.Context) (Status, error) {
 	var s Status
 	var err error
 	if s.Head, err = e.Store.Head(ctx); err != nil {
 		return s, err
 	}
-	if s.Views, err = e.Views.Progress(ctx); err != nil {
-		return s, err
+	within, cancel := context.WithTimeout(ctx, statusWithin)
+	defer cancel()
+	if s.Views, s.ViewsErr = e.Views.Progress(within); s.ViewsErr == nil {
+		s.Parked, s.ParkedCount, s.ViewsErr = e.Views.Parked(within, statusParked)
 	}
-	s.Parked, s.ParkedCount, err = e.Views.Parked(ctx, statusParked)
-	s.Queued = len(e.sequencer.queue)
-	return s, err
+	if s.ViewsErr != nil && within.Err() != nil {
+		s.ViewsErr = ports.ErrViewUnavailable.Because(s.ViewsErr)
+	}
+	return s, ctx.Err()
 }

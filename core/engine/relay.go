@@ -25,10 +25,13 @@ const relayPage = 1024
 // what came meanwhile together, which leaves more of the processor to commands.
 const relayPace = 3 * time.Millisecond
 
+// RelayCheckpoint is the name under which the relay to a topic keeps how far it is.
+func RelayCheckpoint(topic string) string { return "relay:" + topic }
+
 // relay is the follower that publishes the feed.
 func (e *Engine) relay() *follower {
 	return &follower{
-		Engine: e, name: "relay:" + e.EventsTopic, work: "relay to " + e.EventsTopic, page: relayPage, pace: relayPace,
+		Engine: e, name: RelayCheckpoint(e.EventsTopic), work: "relay to " + e.EventsTopic, page: relayPage, pace: relayPace,
 		take: func(ctx context.Context, events []es.Recorded) (int, error) {
 			began := e.Now()
 			messages := make([]ports.Message, len(events))

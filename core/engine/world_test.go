@@ -255,6 +255,7 @@ type observed struct {
 
 func (o *observed) Decided(ports.Decision)               {}
 func (o *observed) Committed(ports.Commit)               {}
+func (o *observed) Led(string, ports.Token, bool)        {}
 func (o *observed) Relayed(ports.Passage)                {}
 func (o *observed) Projected(ports.Passage, es.Position) {}
 func (o *observed) Parked(view, id string, _ error)      { o.note(&o.parked, view+"/"+id) }

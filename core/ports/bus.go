@@ -66,6 +66,9 @@ type Bus interface {
 	// Settle takes one of them away: with retry it is published to the topic again first, without the reason and with the
 	// header "retry". The first with this id is meant; ErrNoDeadMessage: there is none.
 	Settle(ctx context.Context, topic, id string, retry bool) error
+	// Healthy is nil while messages can be published and delivered, else ErrBusUnavailable or ErrBusClosed with the cause. It
+	// answers at once from what it knows.
+	Healthy() error
 	// Close ends all subscriptions, waits for handlers that run, and makes later calls fail with ErrBusClosed. Closing
 	// twice is no error.
 	Close() error

@@ -17,6 +17,8 @@ type Observer interface {
 	Relayed(p Passage)
 	// Projected: the views reflect the store up to the last event of p, of head.
 	Projected(p Passage, head es.Position)
+	// Led: this process has taken the lease of the name, or no longer has it, or (with no token) waits for it.
+	Led(lease string, token Token, held bool)
 	// Parked: a document waits because of err.
 	Parked(view, id string, err error)
 	// Failed: something failed that nobody was waiting for; what says which work, which will be tried again.

@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"daybook/test/servers"
 )
 
 const serveCommand = "go run ./cmd/daybook serve"
@@ -29,14 +31,11 @@ func TestEveryCommandOfTheReadmeWorksAsWritten(t *testing.T) {
 			t.Skipf("SKIPPED: the README's tour needs %s", tool)
 		}
 	}
-	text, err := os.ReadFile("../../README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
+	text, _ := readme(t)
 	addr := freeAddr(t)
 	var serves int
 	var tour []string
-	for _, block := range shellBlocks(string(text)) {
+	for _, block := range shellBlocks(text) {
 		switch {
 		case strings.TrimSpace(block) == serveCommand:
 			serves++
@@ -68,6 +67,58 @@ func TestEveryCommandOfTheReadmeWorksAsWritten(t *testing.T) {
 	salary := regexp.MustCompile(`(?m)^\{"account":"acc-101","version":5,.*$`).FindAllString(out, -1)
 	if len(salary) != 2 || salary[0] != salary[1] {
 		t.Errorf("the salary was answered %q", salary)
+	}
+	if t.Failed() {
+		t.Log(out)
+	}
+}
+
+// readme gives the README without its section on production, and that section.
+func readme(t *testing.T) (rest, production string) {
+	t.Helper()
+	text, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, after, ok := strings.Cut(string(text), "\n## In production\n")
+	production, behind, again := strings.Cut(after, "\n## ")
+	if !ok || !again {
+		t.Fatal("the README has no section on production")
+	}
+	return before + "\n## " + behind, production
+}
+
+// TestTheReadmesProductionWorksAsWritten runs that section's shell blocks on real servers. Only the addresses are others, the
+// servers are those that run already, and the ledger has a name of its own, so that the test disturbs nobody.
+func TestTheReadmesProductionWorksAsWritten(t *testing.T) {
+	if testing.Short() {
+		t.Skip("SKIPPED under -short: it builds the program")
+	}
+	env := append(os.Environ(),
+		"DAYBOOK_TEST_POSTGRES_URL="+servers.PostgresDatabase(t), "DAYBOOK_TEST_RABBITMQ_URL="+servers.Rabbit(t), "DAYBOOK_TEST_ELASTICSEARCH_URL="+servers.Elastic(t),
+		"DAYBOOK_BUS_RABBITMQ_PREFIX="+servers.RabbitPrefix(t), "DAYBOOK_VIEWS_ELASTICSEARCH_PREFIX="+servers.ElasticPrefix(t))
+	_, text := readme(t)
+	const up = `eval "$(scripts/servers up)"`
+	if !strings.Contains(text, up) {
+		t.Fatalf("the section does not say %s", up)
+	}
+	text = strings.ReplaceAll(text, up, "")
+	text = strings.ReplaceAll(text, ".cache/daybook", filepath.Join(t.TempDir(), "daybook"))
+	for _, port := range []string{"8081", "8082", "8083", "8084"} {
+		_, free, _ := strings.Cut(freeAddr(t), ":")
+		text = strings.ReplaceAll(text, port, free)
+	}
+	out := runTour(t, env, shellBlocks(text))
+	for _, want := range []string{
+		"2        2       5              0        1         0",                                            // the import
+		`"id":"example-1","owner":"Owner of example-1","currency":"EUR","status":"open","balance":72951,`, // through the other process
+		"2        0       0              5        1         0",                                            // the same again, through the one that is left
+		`"account":"example-1","version":5,"position":8,"balance":73451,`,                                 // it takes commands
+		`"status":"open","balance":73451,"overdraftLimit":0,"version":5,"position":8,`,                    // and the standby shows them
+	} {
+		if !strings.Contains(out, want) {
+			t.Errorf("it never shows %s", want)
+		}
 	}
 	if t.Failed() {
 		t.Log(out)

@@ -156,6 +156,7 @@ type noObserver struct{}
 
 func (noObserver) Decided(ports.Decision)               {}
 func (noObserver) Committed(ports.Commit)               {}
+func (noObserver) Led(string, ports.Token, bool)        {}
 func (noObserver) Relayed(ports.Passage)                {}
 func (noObserver) Projected(ports.Passage, es.Position) {}
 func (noObserver) Parked(string, string, error)         {}

@@ -316,6 +316,9 @@ func (c *busCase) closeEndsPublish() {
 
 func (c *busCase) closed() {
 	got := c.collect("t")
+	if err := c.bus.Healthy(); err != nil {
+		c.Errorf("an open bus is not healthy: %v", err)
+	}
 	for range 2 {
 		if err := c.bus.Close(); err != nil {
 			c.Fatalf("Close: %v", err)
@@ -327,6 +330,9 @@ func (c *busCase) closed() {
 	err := c.bus.Subscribe(c.ctx, ports.Subscription{Topic: "t"}, func(context.Context, ports.Message) error { return nil })
 	if !errors.Is(err, ports.ErrBusClosed) {
 		c.Errorf("Subscribe: %v", err)
+	}
+	if err := c.bus.Healthy(); !errors.Is(err, ports.ErrBusClosed) {
+		c.Errorf("Healthy: %v", err)
 	}
 	if len(got) != 0 {
 		c.Error("a closed bus delivered")
