@@ -286,12 +286,12 @@ func (p *projector) project(ctx context.Context, rec *es.Recorded, touched map[e
 	return nil
 }
 
-// state is the state of a stream before rec, from memory or else from the store.
+// state is the state of a stream before rec, from memory as far as that goes, and what is missing there from the store: all of
+// it, or what another process has projected since this one last did.
 func (p *projector) state(ctx context.Context, rec *es.Recorded) (*known, error) {
-	k, ok := p.states.get(rec.Stream)
-	if !ok && rec.Version > 1 {
-		var err error
-		if k, err = p.load(ctx, rec); err != nil {
+	k, _ := p.states.get(rec.Stream)
+	if k.Version+1 < rec.Version {
+		if err := p.load(ctx, &k, rec); err != nil {
 			return nil, err
 		}
 	}
@@ -308,25 +308,24 @@ func (p *projector) fold(f *es.Folded, rec *es.Recorded) (err error) {
 	return p.Registry.Fold(f, rec)
 }
 
-// load folds the events of a stream before rec.
-func (p *projector) load(ctx context.Context, rec *es.Recorded) (known, error) {
-	k := known{Folded: es.Folded{Stream: rec.Stream}}
+// load folds the events of a stream that k has not seen and that come before rec.
+func (p *projector) load(ctx context.Context, k *known, rec *es.Recorded) error {
 	for k.Version < rec.Version-1 {
 		page, err := p.Store.ReadStream(ctx, rec.Stream, k.Version, min(pageSize, int(rec.Version-1-k.Version)))
 		if err != nil {
-			return k, err
+			return err
 		}
 		if len(page) == 0 {
-			return k, fmt.Errorf("engine: %s is version %d of %s, but the stream ends at version %d", rec.Position.EventID(), rec.Version, rec.Stream, k.Version)
+			return fmt.Errorf("engine: %s is version %d of %s, but the stream ends at version %d", rec.Position.EventID(), rec.Version, rec.Stream, k.Version)
 		}
 		for i := range page {
 			if err := p.fold(&k.Folded, &page[i]); err != nil {
 				p.park(&page[i], err)
-				return k, nil
+				return nil
 			}
 		}
 	}
-	return k, nil
+	return nil
 }
 
 func (p *projector) park(rec *es.Recorded, err error) {

@@ -94,6 +94,22 @@ func TestViews(t *testing.T) {
 			t.Fatalf("observed %v", w.observed.parked)
 		}
 	})
+	t.Run("go on where another process left off, though that moved on what is in memory here", func(t *testing.T) {
+		w := newWorld(t)
+		other := w.again(func(o *Options) { o.Views = w.engine.Views })
+		w.must(w.create("a"))
+		w.catchUp()
+		w.must(w.deposit("a", 1), w.deposit("a", 2))
+		if err := other.projector.catchUp(ctx); err != nil {
+			t.Fatal(err)
+		}
+		w.must(w.deposit("a", 4))
+		w.engine.projector.open = false // as after another process held the lease
+		w.catchUp()
+		if got, err := w.viewBalance("a"); got != 7 || err != nil || len(w.observed.parked) > 0 {
+			t.Fatalf("the view shows %d, %v; parked: %v", got, err, w.observed.parked)
+		}
+	})
 	t.Run("rebuild to the same documents", func(t *testing.T) {
 		w := newWorld(t)
 		w.startProjector()
