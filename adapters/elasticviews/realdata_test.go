@@ -81,7 +81,7 @@ func newLedger(t *testing.T, registry *es.Registry, memory, elastic ports.Views)
 	t.Cleanup(func() { must(t, store.Close()) })
 	of := func(views ports.Views) *engine.Engine {
 		return engine.New(engine.Options{
-			Registry: registry, Store: store, Bus: noBus{}, Views: views, Observer: observer{t}, Now: time.Now, EventsTopic: "events",
+			Registry: registry, Store: store, Bus: noBus{}, Views: views, Observer: observer{t: t}, Now: time.Now, EventsTopic: "events",
 		})
 	}
 	l := &ledger{T: t, module: registry.Module(accounts), commands: of(memory), shared: of(elastic)}
@@ -103,13 +103,11 @@ type noBus struct{ ports.Bus }
 func (noBus) Subscribe(context.Context, ports.Subscription, ports.Handler) error { return nil }
 
 // observer fails the test for what nobody else would hear of.
-type observer struct{ t *testing.T }
+type observer struct {
+	ports.Silent
+	t *testing.T
+}
 
-func (observer) Decided(ports.Decision)               {}
-func (observer) Committed(ports.Commit)               {}
-func (observer) Led(string, ports.Token, bool)        {}
-func (observer) Relayed(ports.Passage)                {}
-func (observer) Projected(ports.Passage, es.Position) {}
 func (o observer) Parked(view, id string, err error) {
 	o.t.Errorf("%s %s is parked: %v", view, id, err)
 }

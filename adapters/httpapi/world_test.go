@@ -40,16 +40,6 @@ type world struct {
 	log    *syncBuffer
 }
 
-type silent struct{}
-
-func (silent) Decided(ports.Decision)               {}
-func (silent) Committed(ports.Commit)               {}
-func (silent) Led(string, ports.Token, bool)        {}
-func (silent) Relayed(ports.Passage)                {}
-func (silent) Projected(ports.Passage, es.Position) {}
-func (silent) Parked(string, string, error)         {}
-func (silent) Failed(string, error)                 {}
-
 type syncBuffer struct {
 	mu sync.Mutex
 	b  bytes.Buffer
@@ -103,7 +93,7 @@ func newWorld(tb testing.TB, change ...func(*options)) *world {
 		tb.Fatal(err)
 	}
 	w := &world{tb: tb, store: o.store, views: memviews.New(reg), log: &syncBuffer{}}
-	eo := engine.Options{Registry: reg, Store: w.store, Bus: bus, Views: w.views, Observer: silent{}, Now: time.Now, EventsTopic: "events"}
+	eo := engine.Options{Registry: reg, Store: w.store, Bus: bus, Views: w.views, Observer: ports.Silent{}, Now: time.Now, EventsTopic: "events"}
 	if o.configure != nil {
 		o.configure(&eo)
 	}

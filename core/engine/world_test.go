@@ -248,18 +248,14 @@ func (silentBus) Close() error                                                  
 
 // observed notes what an observer is told.
 type observed struct {
+	ports.Silent
 	mu     sync.Mutex
 	parked []string
 	failed []string
 }
 
-func (o *observed) Decided(ports.Decision)               {}
-func (o *observed) Committed(ports.Commit)               {}
-func (o *observed) Led(string, ports.Token, bool)        {}
-func (o *observed) Relayed(ports.Passage)                {}
-func (o *observed) Projected(ports.Passage, es.Position) {}
-func (o *observed) Parked(view, id string, _ error)      { o.note(&o.parked, view+"/"+id) }
-func (o *observed) Failed(what string, err error)        { o.note(&o.failed, what+": "+err.Error()) }
+func (o *observed) Parked(view, id string, _ error) { o.note(&o.parked, view+"/"+id) }
+func (o *observed) Failed(what string, err error)   { o.note(&o.failed, what+": "+err.Error()) }
 func (o *observed) note(list *[]string, what string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()

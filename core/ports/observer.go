@@ -52,3 +52,27 @@ type Passage struct {
 	Events       []es.Recorded // in position order; nil where there are too many to be looked at one by one
 	Began, Ended time.Time
 }
+
+// Silent is an Observer that looks away. To embed it is to observe only what one has methods for.
+type Silent struct{}
+
+// Decided does nothing.
+func (Silent) Decided(Decision) {}
+
+// Committed does nothing.
+func (Silent) Committed(Commit) {}
+
+// Relayed does nothing.
+func (Silent) Relayed(Passage) {}
+
+// Projected does nothing.
+func (Silent) Projected(Passage, es.Position) {}
+
+// Led does nothing.
+func (Silent) Led(string, Token, bool) {}
+
+// Parked does nothing.
+func (Silent) Parked(string, string, error) {}
+
+// Failed does nothing.
+func (Silent) Failed(string, error) {}

@@ -20,6 +20,7 @@ import (
 	"daybook/core/account"
 	"daybook/core/engine"
 	"daybook/core/es"
+	"daybook/core/ports"
 )
 
 // document is the file as it is written.
@@ -219,7 +220,7 @@ func TestTheCommandsOfTheExamplesAreDecidedAndTheirEventsAreAsDescribed(t *testi
 	store := memstore.New()
 	defer store.Close()
 	e := engine.New(engine.Options{
-		Registry: registry, Store: store, Bus: &published, Views: memviews.New(registry), Observer: silent{},
+		Registry: registry, Store: store, Bus: &published, Views: memviews.New(registry), Observer: ports.Silent{},
 		Now: func() time.Time { return time.Date(2025, 10, 28, 9, 0, 0, 0, time.UTC) }, EventsTopic: "daybook.events", Source: "/daybook",
 	})
 	ctx, cancel := context.WithCancel(t.Context())

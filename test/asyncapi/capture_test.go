@@ -31,13 +31,3 @@ func (c *capture) take() []ports.Message {
 	c.kept = nil
 	return kept
 }
-
-// silent looks away.
-type silent struct{}
-
-func (silent) Decided(ports.Decision)               {}
-func (silent) Committed(ports.Commit)               {}
-func (silent) Relayed(ports.Passage)                {}
-func (silent) Projected(ports.Passage, es.Position) {}
-func (silent) Parked(_, _ string, _ error)          {}
-func (silent) Failed(string, error)                 {}

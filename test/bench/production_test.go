@@ -84,7 +84,7 @@ func BenchmarkProductionProject(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			for b.Loop() {
 				fill(b, engine.New(engine.Options{
-					Registry: registry, Store: store, Bus: noBus{}, Views: open(), Observer: noObserver{}, Now: time.Now, EventsTopic: "events",
+					Registry: registry, Store: store, Bus: noBus{}, Views: open(), Observer: ports.Silent{}, Now: time.Now, EventsTopic: "events",
 				}))
 			}
 			b.ReportMetric(float64(events)*float64(b.N)/b.Elapsed().Seconds(), "events/s")
@@ -118,7 +118,7 @@ func BenchmarkProductionRelay(b *testing.B) {
 
 // watching tells when so many events were relayed or committed.
 type watching struct {
-	noObserver
+	ports.Silent
 	to   es.Position
 	done chan struct{}
 	once sync.Once
@@ -141,7 +141,7 @@ func BenchmarkProductionExecute(b *testing.B) {
 	registry := accountsRegistry(b)
 	const accounts = 1000
 	e := engine.New(engine.Options{
-		Registry: registry, Store: store, Bus: noBus{}, Views: &noViews{}, Observer: noObserver{}, Now: time.Now, EventsTopic: "events",
+		Registry: registry, Store: store, Bus: noBus{}, Views: &noViews{}, Observer: ports.Silent{}, Now: time.Now, EventsTopic: "events",
 	})
 	ctx, stop := context.WithCancel(b.Context())
 	var running sync.WaitGroup

@@ -40,7 +40,7 @@ func BenchmarkReplay(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			for b.Loop() {
 				fill(b, engine.New(engine.Options{
-					Registry: registry, Store: store, Bus: noBus{}, Views: views(), Observer: noObserver{}, Now: time.Now, EventsTopic: "events",
+					Registry: registry, Store: store, Bus: noBus{}, Views: views(), Observer: ports.Silent{}, Now: time.Now, EventsTopic: "events",
 				}))
 			}
 			b.ReportMetric(float64(replayEvents)*float64(b.N)/b.Elapsed().Seconds(), "events/s")
@@ -150,14 +150,3 @@ type noBus struct{ ports.Bus }
 func (noBus) Publish(context.Context, string, ...ports.Message) error            { return nil }
 func (noBus) Subscribe(context.Context, ports.Subscription, ports.Handler) error { return nil }
 func (noBus) Close() error                                                       { return nil }
-
-// noObserver looks away.
-type noObserver struct{}
-
-func (noObserver) Decided(ports.Decision)               {}
-func (noObserver) Committed(ports.Commit)               {}
-func (noObserver) Led(string, ports.Token, bool)        {}
-func (noObserver) Relayed(ports.Passage)                {}
-func (noObserver) Projected(ports.Passage, es.Position) {}
-func (noObserver) Parked(string, string, error)         {}
-func (noObserver) Failed(string, error)                 {}

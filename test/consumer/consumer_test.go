@@ -109,7 +109,7 @@ func ledger(ctx context.Context, t *testing.T, url, prefix string) (*engine.Engi
 	}
 	store := memstore.New()
 	e := engine.New(engine.Options{
-		Registry: registry, Store: store, Bus: bus, Views: memviews.New(registry), Observer: silent{}, Now: time.Now,
+		Registry: registry, Store: store, Bus: bus, Views: memviews.New(registry), Observer: ports.Silent{}, Now: time.Now,
 		EventsTopic: prefix + "events", Source: "/daybook",
 	})
 	var running sync.WaitGroup
@@ -125,13 +125,3 @@ func ledger(ctx context.Context, t *testing.T, url, prefix string) (*engine.Engi
 	})
 	return e, registry
 }
-
-// silent looks away.
-type silent struct{}
-
-func (silent) Decided(ports.Decision)               {}
-func (silent) Committed(ports.Commit)               {}
-func (silent) Relayed(ports.Passage)                {}
-func (silent) Projected(ports.Passage, es.Position) {}
-func (silent) Parked(_, _ string, _ error)          {}
-func (silent) Failed(string, error)                 {}
