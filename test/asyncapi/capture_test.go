@@ -4,7 +4,6 @@ import (
 	"context"
 	"sync"
 
-	"daybook/core/es"
 	"daybook/core/ports"
 )
 
