@@ -96,7 +96,7 @@ func TestTheReadmesProductionWorksAsWritten(t *testing.T) {
 	}
 	env := append(os.Environ(),
 		"DAYBOOK_TEST_POSTGRES_URL="+servers.PostgresDatabase(t), "DAYBOOK_TEST_RABBITMQ_URL="+servers.Rabbit(t), "DAYBOOK_TEST_ELASTICSEARCH_URL="+servers.Elastic(t),
-		"DAYBOOK_BUS_RABBITMQ_PREFIX="+servers.RabbitPrefix(t), "DAYBOOK_VIEWS_ELASTICSEARCH_PREFIX="+servers.ElasticPrefix(t))
+		"DAYBOOK_BUS_RABBITMQ_PREFIX="+strings.TrimSuffix(servers.RabbitPrefix(t), "."), "DAYBOOK_VIEWS_ELASTICSEARCH_PREFIX="+servers.ElasticPrefix(t))
 	_, text := readme(t)
 	const up = `eval "$(scripts/servers up)"`
 	if !strings.Contains(text, up) {
@@ -189,7 +189,12 @@ func runTour(t *testing.T, env []string, blocks []string) string {
 	script := "set -euo pipefail\n" + strings.Join(blocks, "\n")
 	cmd := exec.CommandContext(t.Context(), "bash", "-c", script)
 	cmd.Dir, cmd.Env = "../..", env
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.WaitDelay = 5 * time.Second // a script that fails leaves what it started in the background
 	out, err := cmd.CombinedOutput()
+	if cmd.Process != nil {
+		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+	}
 	if err != nil {
 		t.Fatalf("%v\n%s", err, fmt.Sprintf("%s\n--- in ---\n%s", out, script))
 	}

@@ -99,7 +99,7 @@ func BenchmarkProductionRelay(b *testing.B) {
 	registry := accountsRegistry(b)
 	writeHistory(b, store, registry, events, 10_000)
 	for b.Loop() {
-		prefix := servers.RabbitPrefix(b)
+		prefix := strings.TrimSuffix(servers.RabbitPrefix(b), ".")
 		bus := openRabbit(b, prefix)
 		topic := prefix + ".events"
 		relayed := watching{to: events, done: make(chan struct{})}
@@ -234,7 +234,7 @@ func BenchmarkCommandsByMessage(b *testing.B) {
 				b.StopTimer()
 				prefix := "bench"
 				if name != "memory" {
-					prefix = servers.RabbitPrefix(b)
+					prefix = strings.TrimSuffix(servers.RabbitPrefix(b), ".")
 				}
 				store, bus := open(b, prefix)
 				accepted, drained := applyByMessage(b, store, bus, prefix, commands)
