@@ -171,6 +171,24 @@ func (b *Books) disagree(f *Final, events []*Event) string {
 	return ""
 }
 
+// CheckReplays sends some commands again, with their keys, and checks that what was decided is answered as it was the first time.
+func CheckReplays(t testing.TB, base string, finals map[string]Final) {
+	t.Helper()
+	left := 100
+	for key, f := range finals {
+		if !f.Answer.Taken() && !f.Answer.Refused() {
+			continue
+		}
+		again := Post(t.Context(), base, f.Path(), f.Data(), key)
+		if !again.Replayed || again.Status != f.Answer.Status || again.Taken() && again.Body != f.Answer.Body {
+			t.Errorf("%s was answered\n%d %s and later\n%d %s (%v)", key, f.Answer.Status, f.Answer.Body, again.Status, again.Body, again.Err)
+		}
+		if left--; left == 0 {
+			return
+		}
+	}
+}
+
 // CheckViews holds the views that a process answers from against the books, item by item, once they are up to date.
 func (b *Books) CheckViews(t testing.TB, base string, limit time.Duration) {
 	t.Helper()

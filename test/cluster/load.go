@@ -122,7 +122,7 @@ func (l *Load) random(random *rand.Rand, key string) Command {
 	switch roll := random.IntN(10); {
 	case roll < 4:
 		c.Verb = "deposit"
-	case roll < 7:
+	case roll < 7 || l.Accounts == 1:
 		c.Verb = "withdraw"
 	default:
 		c.Verb, c.To = "transfer", account(pick())

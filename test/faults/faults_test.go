@@ -179,6 +179,7 @@ func (w *world) settle() *cluster.Books {
 	for _, p := range w.apis {
 		books = cluster.ReadBooks(w.t, p.URL())
 		books.CheckAnswers(w.t, w.load.Finals())
+		cluster.CheckReplays(w.t, p.URL(), w.load.Finals())
 	}
 	for _, p := range w.apis {
 		books.CheckViews(w.t, p.URL(), recovery)
