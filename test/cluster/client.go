@@ -61,7 +61,7 @@ func (a *Answer) Kind() string {
 }
 
 // transport keeps few connections, so that what was killed is not remembered for long.
-var transport = &http.Transport{MaxIdleConnsPerHost: 64, IdleConnTimeout: 5 * time.Second} //nolint:gochecknoglobals // as http.DefaultTransport is
+var transport = &http.Transport{MaxIdleConnsPerHost: 64, IdleConnTimeout: 5 * time.Second}
 
 // Post sends a command with its key and gives the answer, whatever it is.
 func Post(ctx context.Context, base, path, body, key string) *Answer {

@@ -45,10 +45,9 @@ type Load struct {
 	stop context.CancelFunc
 	all  sync.WaitGroup
 
-	mu     sync.Mutex
-	final  map[string]Final
-	spell  Spell
-	prefix string
+	mu    sync.Mutex
+	final map[string]Final
+	spell Spell
 }
 
 // Final is how a command ended: what the client was told last.
@@ -86,17 +85,17 @@ func (l *Load) Start(t testing.TB) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	l.stop = cancel
 	t.Cleanup(l.Stop)
-	random := rand.New(rand.NewPCG(l.Seed, 0)) //nolint:gosec // it must repeat
+	random := rand.New(rand.NewPCG(l.Seed, 0))
 	for n := range l.Accounts {
 		l.carry(ctx, random, Command{Key: fmt.Sprint("create-", n), Account: account(n), Verb: "create"})
 		l.carry(ctx, random, Command{Key: fmt.Sprint("fill-", n), Account: account(n), Verb: "deposit", Amount: 200})
 	}
 	for c := range l.Clients {
 		l.all.Go(func() {
-			random := rand.New(rand.NewPCG(l.Seed, uint64(c)+1)) //nolint:gosec // the same
+			random := rand.New(rand.NewPCG(l.Seed, uint64(c)+1))
 			for n := 0; ctx.Err() == nil; n++ {
 				l.carry(ctx, random, l.random(random, fmt.Sprintf("%d-%d", c, n)))
-				Pass(ctx, rand.N(l.Pace)) //nolint:gosec // the same
+				Pass(ctx, rand.N(l.Pace))
 			}
 		})
 	}

@@ -142,4 +142,3 @@ func TestTwoProcessesWriteOneHotAccount(t *testing.T) {
 		t.Errorf("processes that write one account are in each other's way: %v", s)
 	}
 }
-
