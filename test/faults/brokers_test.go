@@ -24,7 +24,7 @@ func undisturbed(t *testing.T, s cluster.Spell) {
 func TestRabbitMQKilledUnderLoadComesBack(t *testing.T) {
 	t.Parallel()
 	server := servers.Private(t, "rabbitmq")
-	w := prepare(t, place{rabbit: server.URL()}, place{}).up()
+	w := prepare(t, place{rabbit: server.URL()}).up()
 	for range times(1) {
 		undisturbed(t, w.during("RabbitMQ killed with -9 and away for a moment", func() {
 			server.Kill()
@@ -37,8 +37,10 @@ func TestRabbitMQKilledUnderLoadComesBack(t *testing.T) {
 
 func TestTheNetworkToRabbitMQFails(t *testing.T) {
 	t.Parallel()
-	n := between(t, servers.Rabbit(t))
-	w := prepare(t, place{}, place{rabbit: n.host()}).up()
+	w := prepare(t, place{})
+	n := between(t, w.broker)
+	w.through(place{rabbit: n.host()})
+	w.up()
 	for range times(1) {
 		undisturbed(t, w.during("the network to RabbitMQ swallows everything", func() {
 			end := n.swallow()
@@ -62,7 +64,7 @@ func TestTheNetworkToRabbitMQFails(t *testing.T) {
 func TestElasticsearchKilledUnderLoadComesBack(t *testing.T) {
 	t.Parallel()
 	server := servers.Private(t, "elasticsearch")
-	w := prepare(t, place{elastic: server.URL()}, place{}).up()
+	w := prepare(t, place{elastic: server.URL()}).up()
 	for range times(1) {
 		undisturbed(t, w.during("Elasticsearch killed with -9 and away for a moment", func() {
 			server.Kill()
@@ -76,8 +78,10 @@ func TestElasticsearchKilledUnderLoadComesBack(t *testing.T) {
 
 func TestTheNetworkToElasticsearchFails(t *testing.T) {
 	t.Parallel()
-	n := between(t, servers.Elastic(t))
-	w := prepare(t, place{}, place{elastic: n.host()}).up()
+	w := prepare(t, place{})
+	n := between(t, w.search)
+	w.through(place{elastic: n.host()})
+	w.up()
 	for range times(1) {
 		undisturbed(t, w.during("the network to Elasticsearch swallows everything", func() {
 			end := n.swallow()
@@ -139,7 +143,7 @@ func (w *world) indicesOf(what string) (names []string) {
 
 func (w *world) elasticsearch(method, path string) string {
 	w.t.Helper()
-	req, err := http.NewRequestWithContext(w.t.Context(), method, servers.Elastic(w.t)+path, http.NoBody)
+	req, err := http.NewRequestWithContext(w.t.Context(), method, w.search+path, http.NoBody)
 	if err != nil {
 		w.t.Fatal(err)
 	}

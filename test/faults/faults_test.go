@@ -66,7 +66,7 @@ func binary(t *testing.T) string {
 	return path
 }
 
-// place is where the servers of a world are; an empty one is a part of the shared server.
+// place is where servers are; "" is a part of the shared one.
 type place struct{ postgres, rabbit, elastic string }
 
 // world is a deployment under load: two processes that take commands, one with views in its memory and one that reads those in
@@ -75,6 +75,7 @@ type world struct {
 	t        *testing.T
 	database string // the store, without anything in between
 	broker   string
+	search   string
 	prefix   string // of exchanges and queues
 	indices  string // the prefix of indices
 
@@ -87,32 +88,35 @@ type world struct {
 	patience time.Duration // of clients; 0: as usual
 }
 
-// prepare gets the parts of the servers that a world uses, and no processes yet. own are the servers that are not shared; through
-// are where the processes find them instead.
-func prepare(t *testing.T, own, through place) *world {
+// prepare gets the parts of the servers that a world uses, and no processes yet. own are the servers that are not shared.
+func prepare(t *testing.T, own place) *world {
 	t.Helper()
-	w := &world{t: t, database: own.postgres, broker: own.rabbit, random: rand.New(rand.NewPCG(*seed, uint64(len(t.Name()))))}
+	w := &world{t: t, database: own.postgres, broker: own.rabbit, search: own.elastic, random: rand.New(rand.NewPCG(*seed, uint64(len(t.Name()))))}
 	if w.database == "" {
 		w.database = servers.PostgresDatabase(t)
 	}
 	if w.broker == "" {
 		w.broker = servers.Rabbit(t)
 	}
-	elastic := own.elastic
-	if elastic == "" {
-		elastic = servers.Elastic(t)
+	w.indices = "faults"
+	if w.search == "" {
+		w.search = servers.Elastic(t)
 		w.indices = servers.ElasticPrefix(t) + "faults"
-	} else {
-		w.indices = "faults"
 	}
 	w.prefix = strings.TrimSuffix(servers.RabbitPrefix(t), ".")
 	w.listener = cluster.Listen(t, w.broker, w.prefix)
-	w.cluster = cluster.New(t, binary(t),
-		"DAYBOOK_STORE_DRIVER=postgres", "DAYBOOK_STORE_POSTGRES_URL="+moved(t, w.database, through.postgres),
-		"DAYBOOK_BUS_DRIVER=rabbitmq", "DAYBOOK_BUS_RABBITMQ_URL="+moved(t, w.broker, through.rabbit), "DAYBOOK_BUS_RABBITMQ_PREFIX="+w.prefix,
-		"DAYBOOK_VIEWS_ELASTICSEARCH_URL="+moved(t, elastic, through.elastic), "DAYBOOK_VIEWS_ELASTICSEARCH_PREFIX="+w.indices,
-	)
+	w.through(place{})
 	return w
+}
+
+// through says where the processes find the servers instead, as host and port; "" is where they are.
+func (w *world) through(p place) {
+	w.t.Helper()
+	w.cluster = cluster.New(w.t, binary(w.t),
+		"DAYBOOK_STORE_DRIVER=postgres", "DAYBOOK_STORE_POSTGRES_URL="+moved(w.t, w.database, p.postgres),
+		"DAYBOOK_BUS_DRIVER=rabbitmq", "DAYBOOK_BUS_RABBITMQ_URL="+moved(w.t, w.broker, p.rabbit), "DAYBOOK_BUS_RABBITMQ_PREFIX="+w.prefix,
+		"DAYBOOK_VIEWS_ELASTICSEARCH_URL="+moved(w.t, w.search, p.elastic), "DAYBOOK_VIEWS_ELASTICSEARCH_PREFIX="+w.indices,
+	)
 }
 
 // moved is the URL with another host and port, if one is given.
@@ -152,7 +156,7 @@ func (w *world) up() *world {
 // start is a whole world on the shared servers.
 func start(t *testing.T) *world {
 	t.Helper()
-	return prepare(t, place{}, place{}).up()
+	return prepare(t, place{}).up()
 }
 
 func (w *world) targets() (urls []string) {

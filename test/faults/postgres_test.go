@@ -2,6 +2,7 @@ package faults
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -20,7 +21,7 @@ const moment = 2 * time.Second
 func TestPostgresEndsUnderLoadAndComesBack(t *testing.T) {
 	t.Parallel()
 	server := servers.Private(t, "postgres")
-	w := prepare(t, place{postgres: server.URL()}, place{}).up()
+	w := prepare(t, place{postgres: server.URL()}).up()
 	for range times(2) {
 		w.during("PostgreSQL restarted in immediate mode", func() {
 			w.quit()
@@ -75,18 +76,21 @@ func parent(t *testing.T, pid int) int {
 // throughPostgres is a world whose processes reach PostgreSQL through a proxy.
 func throughPostgres(t *testing.T) (*world, *network) {
 	t.Helper()
-	database := servers.PostgresDatabase(t)
-	n := between(t, database)
-	return prepare(t, place{postgres: database}, place{postgres: n.host()}).up(), n
+	w := prepare(t, place{})
+	w.patience = time.Minute // to see when those are answered who wait for it
+	n := between(t, w.database)
+	w.through(place{postgres: n.host()})
+	return w.up(), n
 }
 
 func TestPostgresSaysNothingForSeconds(t *testing.T) {
 	t.Parallel()
 	w, n := throughPostgres(t)
-	for range times(1) {
-		w.during("the network to PostgreSQL swallows everything", func() {
+	for round := range times(1) {
+		silent := time.Duration(4+6*round) * moment
+		w.during(fmt.Sprintf("the network to PostgreSQL swallows everything for %v", silent), func() {
 			end := n.swallow()
-			w.lasts(4 * moment)
+			w.lasts(silent)
 			end()
 		})
 	}
@@ -119,6 +123,31 @@ func TestPostgresAnswersFiveSecondsLate(t *testing.T) {
 			w.lasts(6 * moment)
 			end()
 		})
+	}
+	w.settle()
+}
+
+// Nobody can be asked what became of the commit, for longer than the store asks.
+func TestAnOutcomeThatCannotBeFoundOutIsSaidToBeUnknownAndSettledByTheKey(t *testing.T) {
+	t.Parallel()
+	w, n := throughPostgres(t)
+	for range times(1) {
+		s := w.during("an answer to a commit is cut, and then the network swallows everything", func() {
+			endCut, cut := n.cutCommits(1)
+			cluster.Within(t, recovery, "a commit is cut", func(context.Context) error {
+				if cut() == 0 {
+					return errors.New("not yet")
+				}
+				return nil
+			})
+			endSilence := n.swallow()
+			endCut()
+			w.lasts(8 * moment)
+			endSilence()
+		})
+		if s.Kinds["503 outcome_unknown"] == 0 {
+			t.Errorf("nobody was told that the outcome is unknown: %v", s)
+		}
 	}
 	w.settle()
 }

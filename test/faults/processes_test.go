@@ -98,7 +98,7 @@ func TestAHolderThatStoodStillForLongerThanItsLeaseChangesNothingAfterwards(t *t
 
 func TestAProcessThatStandsStillInsideItsTransactionHoldsUpTheOthersForSecondsOnly(t *testing.T) {
 	t.Parallel()
-	w := prepare(t, place{}, place{})
+	w := prepare(t, place{})
 	w.patience = moment / 2 // who gets no answer turns to another process
 	w.up()
 	for range times(1) {

@@ -14,7 +14,7 @@ import (
 // several is a deployment without load: three processes that take commands, two of them with views of their own, and a worker.
 func several(t *testing.T) *world {
 	t.Helper()
-	w := prepare(t, place{}, place{})
+	w := prepare(t, place{})
 	for n, views := range []string{memory, elastic, memory} {
 		w.apis = append(w.apis, w.cluster.Start(fmt.Sprintf("api %d", n), views, "DAYBOOK_ROLES=api"))
 	}
