@@ -41,6 +41,7 @@ func (u *unit) Commit(ctx context.Context, b ports.Batch) error {
 	if err := u.send(head, rows, b.Outcomes); err != nil {
 		return err
 	}
+	s.recent.add(b.Events)
 	u.end() // the server has ended it: there is nothing to roll back
 	s.head.Raise(head)
 	return nil

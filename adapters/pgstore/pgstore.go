@@ -56,7 +56,8 @@ type Store struct {
 	readers *pgxpool.Pool
 	config  *pgx.ConnConfig // of the connections outside of the pool
 
-	head       es.Watermark       // of what is known to be committed
+	head       es.Watermark // of what is known to be committed
+	recent     recent
 	turn       chan struct{}      // holds a token while a unit of work is open in this process
 	life       context.Context    // ends when the store is closed
 	end        context.CancelFunc // ends it

@@ -106,9 +106,17 @@ func (s *Store) ReadFeed(ctx context.Context, after es.Position, limit int) ([]e
 	if err := s.usable(ctx); err != nil || limit <= 0 || after >= math.MaxInt64 {
 		return nil, err
 	}
-	events, err := s.events(ctx, limit, s.sql.feed, int64(after), limit)
-	if err != nil {
-		return nil, err
+	events := s.recent.after(after, limit)
+	if n := len(events); n < limit {
+		more, err := s.events(ctx, limit-n, s.sql.feed, int64(after)+int64(n), limit-n)
+		if err != nil {
+			return nil, err
+		}
+		if n == 0 {
+			events = more
+		} else {
+			events = append(events, more...)
+		}
 	}
 	for i := range events {
 		if e := &events[i]; e.Position != after+es.Position(i)+1 {
