@@ -149,6 +149,12 @@ func (s *sequencer) transact(ctx context.Context, batch []*Ticket, began time.Ti
 	defer unit.Rollback()
 	locked := s.Now()
 	known := unit.Known()
+	if known.Head < s.head { // what is in memory rests on events that are no longer there
+		err := ports.ErrStoreUnavailable.Say("The store has gone back from position %d to %d, as it may when another server takes over; nothing was done.", s.head, known.Head)
+		s.head, s.foreign, s.states = known.Head, known.Head, newStates(s.CacheSize)
+		s.Observer.Failed("commands", err)
+		return err
+	}
 	if known.Head != s.head {
 		s.head, s.foreign = known.Head, known.Head
 	}

@@ -361,3 +361,22 @@ func TestARefusalIsDecidedAgainForWhoAsks(t *testing.T) {
 		}
 	}
 }
+
+func TestAStoreThatHasGoneBackIsNoticedAndNothingRestsOnWhatIsLost(t *testing.T) {
+	w := newWorld(t)
+	standby := newWorld(t)
+	for _, each := range []*world{w, standby} {
+		each.must(each.create("a"), each.deposit("a", 5))
+	}
+	w.must(w.deposit("a", 90), w.deposit("a", 900)) // which the standby never got
+	w.store.Store = standby.store.Store
+	if r := w.step(w.withdraw("a", 500))[0]; !errors.Is(r.Err, ports.ErrStoreUnavailable) {
+		t.Fatalf("a withdrawal of what is lost: %+v", r)
+	}
+	if r := w.step(w.withdraw("a", 500))[0]; r.Err == nil || r.Err.Error() == "" || errors.Is(r.Err, ports.ErrStoreUnavailable) {
+		t.Errorf("the same again: %+v", r)
+	}
+	if r := w.must(w.withdraw("a", 5))[0]; r.Answer.Version != 3 || r.Answer.Position != 3 || r.Answer.Balance != 0 {
+		t.Errorf("a withdrawal of what is there: %+v", r)
+	}
+}
