@@ -77,7 +77,7 @@ const hot = 0
 // Start opens the accounts and lets the clients send until Stop.
 func (l *Load) Start(t testing.TB) {
 	t.Helper()
-	or(&l.Clients, 12)
+	or(&l.Clients, 8)
 	or(&l.Accounts, 20)
 	or(&l.Pace, 20*time.Millisecond)
 	or(&l.Patience, 15*time.Second)

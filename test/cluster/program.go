@@ -115,7 +115,7 @@ func (p *Program) Log() string {
 	if err != nil {
 		return err.Error()
 	}
-	const enough = 3000
+	const enough = 6000
 	return string(text[max(0, len(text)-enough):])
 }
 

@@ -49,7 +49,7 @@ func TestTheNetworkToRabbitMQFails(t *testing.T) {
 		}))
 		undisturbed(t, w.during("each answer of RabbitMQ takes 5 s more", func() {
 			end := n.delay(5000)
-			w.lasts(5 * moment)
+			w.lasts(3 * moment)
 			end()
 		}))
 		undisturbed(t, w.during("connections to RabbitMQ are reset", func() {
@@ -90,7 +90,7 @@ func TestTheNetworkToElasticsearchFails(t *testing.T) {
 		}))
 		undisturbed(t, w.during("each answer of Elasticsearch takes 5 s more", func() {
 			end := n.delay(5000)
-			w.lasts(5 * moment)
+			w.lasts(3 * moment)
 			end()
 		}))
 	}

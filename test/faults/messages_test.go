@@ -58,6 +58,7 @@ func envelope(c *cluster.Command) string {
 }
 
 func TestCommandsByMessageAreAppliedOnceAndInOrderThoughTheirConsumerIsKilled(t *testing.T) {
+	t.Parallel()
 	w := several(t)
 	w.workers = append(w.workers, w.cluster.Start("second worker", elastic, "DAYBOOK_ROLES=relay,project,messages"))
 	s := w.sender()
@@ -140,6 +141,7 @@ func (w *world) inOrder(b *cluster.Books, sent []cluster.Command) {
 }
 
 func TestCommandsThatCanNeverSucceedWaitInTheDeadLettersForAnOperator(t *testing.T) {
+	t.Parallel()
 	w := several(t)
 	s := w.sender()
 	s.send("poison", `{"id":"poison","account":`, false)

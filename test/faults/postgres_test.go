@@ -120,7 +120,7 @@ func TestPostgresAnswersFiveSecondsLate(t *testing.T) {
 	for range times(1) {
 		w.during("each answer of PostgreSQL takes 5 s more", func() {
 			end := n.delay(5000)
-			w.lasts(6 * moment)
+			w.lasts(4 * moment)
 			end()
 		})
 	}

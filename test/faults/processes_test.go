@@ -14,6 +14,7 @@ import (
 )
 
 func TestProcessesKilledAtRandomLoseNothingAndDoNothingTwice(t *testing.T) {
+	t.Parallel()
 	w := start(t)
 	all := w.cluster.Programs()
 	worst := cluster.Spell{}

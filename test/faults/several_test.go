@@ -61,6 +61,7 @@ func TestWhatOneProcessAnsweredEveryOtherShowsOnceItIsAskedForThatPosition(t *te
 }
 
 func TestTheSameKeySentToAllProcessesAtOnceHasOneEffectAndOneAnswer(t *testing.T) {
+	t.Parallel()
 	w := several(t)
 	post(t, w.apis[0], "same/create", `{"owner":"Ada","currency":"EUR"}`, "create")
 	finals := map[string]cluster.Final{}
