@@ -18,6 +18,7 @@ import (
 	"go.uber.org/goleak"
 
 	"daybook/app"
+	"daybook/test/servers"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -69,6 +70,18 @@ func begin(t *testing.T, change func(*app.Config), extra ...app.Extension) *dayb
 	}
 	t.Cleanup(d.stop)
 	return d
+}
+
+// inProduction keeps events in PostgreSQL, sends messages through RabbitMQ and has its views in Elasticsearch.
+func inProduction(t *testing.T) func(*app.Config) {
+	t.Helper()
+	database, broker, cluster := servers.PostgresDatabase(t), servers.Rabbit(t), servers.Elastic(t)
+	prefix, index := strings.TrimSuffix(servers.RabbitPrefix(t), "."), servers.ElasticPrefix(t)
+	return func(c *app.Config) {
+		c.Store.Driver, c.Store.Postgres.URL = "postgres", database
+		c.Bus.Driver, c.Bus.RabbitMQ.URL, c.Bus.RabbitMQ.Prefix = "rabbitmq", broker, prefix
+		c.Views.Driver, c.Views.Elasticsearch.URL, c.Views.Elasticsearch.Prefix = "elasticsearch", cluster, index
+	}
 }
 
 // onPebble keeps the events in a folder.

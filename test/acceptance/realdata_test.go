@@ -16,6 +16,8 @@ import (
 	"strconv"
 	"testing"
 	"time"
+
+	"daybook/app"
 )
 
 // row is one line of real bank data: what moved an account, and the balance that the bank kept after it.
@@ -136,12 +138,35 @@ func TestRealDataComesOutRight(t *testing.T) {
 		"21 savings accounts, whole":    savings,
 		"the first 120 of 949 accounts": func(t *testing.T) []row { return berka(t, 120) },
 	} {
-		t.Run(name, func(t *testing.T) {
-			d := start(t, onPebble(t.TempDir()))
-			accounts := d.postAll(rows(t))
-			d.checkPast(accounts)
-			d.checkStatements(accounts)
-		})
+		for where, on := range map[string]func(*testing.T) func(*app.Config){
+			"embedded":      func(t *testing.T) func(*app.Config) { return onPebble(t.TempDir()) },
+			"in production": inProduction,
+		} {
+			t.Run(where+", "+name, func(t *testing.T) {
+				all := rows(t)
+				d := start(t, on(t))
+				accounts := d.postAll(all)
+				d.checkViews(accounts)
+				d.checkPast(accounts)
+				d.checkStatements(accounts)
+			})
+		}
+	}
+}
+
+// checkViews asks for every account as it is now, which the views answer.
+func (d *daybook) checkViews(accounts map[string][]row) {
+	d.t.Helper()
+	var head int64
+	for _, rows := range accounts {
+		head = max(head, rows[len(rows)-1].position)
+	}
+	for id, rows := range accounts {
+		last := rows[len(rows)-1]
+		a := d.eventually(fmt.Sprintf("/v1/accounts/%s?minPosition=%d", id, head), 200)
+		if a.member("balance") != last.balance || a.member("version") != int64(last.version) {
+			d.t.Fatalf("%s is %s, want balance %d at version %d", id, a.body, last.balance, last.version)
+		}
 	}
 }
 
