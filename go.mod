@@ -5,19 +5,34 @@ go 1.26.0
 require (
 	github.com/HdrHistogram/hdrhistogram-go v1.4.0 // percentiles of daybook bench, exact to three digits
 	github.com/Rhymond/go-money v1.0.15 // the currencies of ISO 4217 and their digits
+	github.com/Shopify/toxiproxy/v2 v2.5.0 // tests: a network that cuts, stalls and slows
 	github.com/ThreeDotsLabs/watermill v1.5.1 // publishers, subscribers and a router that brokers plug into
+	github.com/ThreeDotsLabs/watermill-sql/v4 v4.1.2 // tests: the feed for services with stock Watermill, as docs/watermill.md shows
 	github.com/cockroachdb/pebble/v2 v2.1.7 // the embedded store: an LSM tree in pure Go
 	github.com/danielgtaylor/huma/v2 v2.37.2 // the types of an OpenAPI 3.1 document, content negotiation
+	github.com/elastic/elastic-transport-go/v8 v8.9.0 // connections to Elasticsearch: several nodes, retries of those that are down
+	github.com/elastic/go-elasticsearch/v8 v8.19.7 // the requests of Elasticsearch, without the typed client
 	github.com/go-json-experiment/json v1.27.2 // strict JSON: duplicate names, invalid UTF-8 and trailing data are errors
 	github.com/govalues/decimal v0.1.36 // decimal amounts of imported files, exactly
+	github.com/jackc/pgx/v5 v5.12.0 // PostgreSQL, with pipelines and pools
 	github.com/jedib0t/go-pretty/v6 v6.8.3 // tables in a terminal
+	github.com/pressly/goose/v3 v3.29.0 // migrations of the database, one process at a time
 	github.com/prometheus/client_golang v1.25.0 // metrics
+	github.com/prometheus/client_model v0.6.3 // tests: what was scraped
+	github.com/rabbitmq/amqp091-go v1.16.0 // RabbitMQ: AMQP 0.9.1 with confirms
+	github.com/rs/zerolog v1.28.0 // tests: the log that toxiproxy asks for
 	github.com/spf13/cobra v1.10.2 // the command line, its help and completion
 	github.com/spf13/pflag v1.0.10 // its flags, which are settings too
 	github.com/spf13/viper v1.21.0 // settings from flags, environment and files
 	github.com/swaggest/swgui v1.8.5 // the pages of the API, embedded
 	github.com/tidwall/btree v1.8.2 // ordered indexes of the views in memory, with cheap snapshots
 	github.com/vbauerster/mpb/v8 v8.9.3 // progress with rate and time left
+	go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp v0.72.0 // spans of HTTP requests
+	go.opentelemetry.io/otel v1.47.0 // traces, configured by its own variables
+	go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp v1.47.0 // sends them
+	go.opentelemetry.io/otel/metric v1.47.0 // none: Prometheus has the metrics, and otelhttp is told so
+	go.opentelemetry.io/otel/sdk v1.47.0 // makes them
+	go.opentelemetry.io/otel/trace v1.47.0 // their vocabulary
 	go.uber.org/goleak v1.3.0 // tests leave no goroutine behind
 	go.yaml.in/yaml/v3 v3.0.6 // mappings of imports; lines of configuration files
 	pgregory.net/rapid v1.3.0 // properties over random histories
@@ -27,8 +42,6 @@ require (
 	github.com/DataDog/zstd v1.5.7 // indirect
 	github.com/RaduBerinde/axisds v0.1.0 // indirect
 	github.com/RaduBerinde/btreemap v0.0.0-20250419174037-3d62b7205d54 // indirect
-	github.com/Shopify/toxiproxy/v2 v2.5.0 // indirect
-	github.com/ThreeDotsLabs/watermill-sql/v4 v4.1.2 // indirect
 	github.com/VividCortex/ewma v1.2.0 // indirect
 	github.com/acarl005/stripansi v0.0.0-20180116102854-5a71ef0e047d // indirect
 	github.com/beorn7/perks v1.0.1 // indirect
@@ -41,8 +54,6 @@ require (
 	github.com/cockroachdb/redact v1.1.5 // indirect
 	github.com/cockroachdb/swiss v0.0.0-20260820225851-333444432258 // indirect
 	github.com/cockroachdb/tokenbucket v0.0.0-20230807174530-cc333fc44b06 // indirect
-	github.com/elastic/elastic-transport-go/v8 v8.9.0 // indirect
-	github.com/elastic/go-elasticsearch/v8 v8.19.7 // indirect
 	github.com/felixge/httpsnoop v1.1.0 // indirect
 	github.com/fsnotify/fsnotify v1.9.0 // indirect
 	github.com/getsentry/sentry-go v0.27.0 // indirect
@@ -57,7 +68,6 @@ require (
 	github.com/inconshreveable/mousetrap v1.1.0 // indirect
 	github.com/jackc/pgpassfile v1.0.0 // indirect
 	github.com/jackc/pgservicefile v0.0.0-20240606120523-5a60cdf6a761 // indirect
-	github.com/jackc/pgx/v5 v5.12.0 // indirect
 	github.com/jackc/puddle/v2 v2.2.3 // indirect
 	github.com/klauspost/compress v1.20.1 // indirect
 	github.com/kr/pretty v0.3.1 // indirect
@@ -73,14 +83,10 @@ require (
 	github.com/oklog/ulid v1.3.1 // indirect
 	github.com/pelletier/go-toml/v2 v2.2.4 // indirect
 	github.com/pkg/errors v0.9.1 // indirect
-	github.com/pressly/goose/v3 v3.29.0 // indirect
-	github.com/prometheus/client_model v0.6.3 // indirect
 	github.com/prometheus/common v0.72.0 // indirect
 	github.com/prometheus/procfs v0.22.0 // indirect
-	github.com/rabbitmq/amqp091-go v1.16.0 // indirect
 	github.com/rogpeppe/go-internal v1.16.0 // indirect
 	github.com/rs/xid v1.4.0 // indirect
-	github.com/rs/zerolog v1.28.0 // indirect
 	github.com/sagikazarmark/locafero v0.11.0 // indirect
 	github.com/sethvargo/go-retry v0.5.0 // indirect
 	github.com/sony/gobreaker v1.0.0 // indirect
@@ -91,14 +97,8 @@ require (
 	github.com/subosito/gotenv v1.6.0 // indirect
 	github.com/vearutop/statigz v1.4.0 // indirect
 	go.opentelemetry.io/auto/sdk v1.2.1 // indirect
-	go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp v0.72.0 // indirect
-	go.opentelemetry.io/otel v1.47.0 // indirect
 	go.opentelemetry.io/otel/exporters/otlp/otlptrace v1.47.0 // indirect
-	go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp v1.47.0 // indirect
 	go.opentelemetry.io/otel/log v1.47.0 // indirect
-	go.opentelemetry.io/otel/metric v1.47.0 // indirect
-	go.opentelemetry.io/otel/sdk v1.47.0 // indirect
-	go.opentelemetry.io/otel/trace v1.47.0 // indirect
 	go.opentelemetry.io/proto/otlp v1.11.0 // indirect
 	go.uber.org/multierr v1.11.0 // indirect
 	golang.org/x/exp v0.0.0-20261011100332-faecfb24eb49 // indirect
