@@ -44,7 +44,7 @@ func (l *LocalLeases) Lease(name, holder string, now time.Time, ttl time.Duratio
 	case running && lease.holder != holder:
 		return 0, ErrLeaseHeld
 	case !running || lease.token == 0:
-		lease.token = max(lease.token+1, Token(now.UnixMicro())) //nolint:gosec // G115: not before 1970
+		lease.token = max(lease.token+1, Token(now.UnixMicro()))
 	}
 	lease.holder, lease.until = holder, now.Add(ttl)
 	l.held[name] = lease

@@ -79,7 +79,7 @@ func (l *Load) Start(t testing.TB) {
 	t.Helper()
 	or(&l.Clients, 8)
 	or(&l.Accounts, 20)
-	or(&l.Pace, 20*time.Millisecond)
+	or(&l.Pace, 40*time.Millisecond)
 	or(&l.Patience, 15*time.Second)
 	l.t, l.final, l.spell = t, map[string]Final{}, Spell{Kinds: map[string]int{}, last: time.Now()}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))

@@ -91,6 +91,7 @@ type world struct {
 	listener *cluster.Listener
 	random   *rand.Rand
 	patience time.Duration // of clients; 0: as usual
+	pace     time.Duration // the same
 }
 
 // prepare gets the parts of the servers that a world uses, and no processes yet. own are the servers that are not shared.
@@ -152,7 +153,7 @@ func (w *world) up() *world {
 	for _, name := range []string{"first worker", "second worker"} {
 		w.workers = append(w.workers, w.cluster.Start(name, elastic, "DAYBOOK_ROLES=relay,project,messages"))
 	}
-	w.load = &cluster.Load{Seed: *seed, Targets: w.targets, Patience: w.patience}
+	w.load = &cluster.Load{Seed: *seed, Targets: w.targets, Patience: w.patience, Pace: w.pace}
 	w.load.Start(w.t)
 	w.load.Await(w.t, 100, 30*time.Second)
 	return w
