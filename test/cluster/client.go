@@ -27,9 +27,10 @@ type Answer struct {
 		EventType         string
 		Version, Position int64
 	}
-	Body string
-	Sent bool // it may have arrived
-	Err  error
+	Body  string
+	Retry string // when a retry may succeed, as the header says
+	Sent  bool   // it may have arrived
+	Err   error
 }
 
 // Taken reports that the command was accepted.
@@ -60,6 +61,22 @@ func (a *Answer) Kind() string {
 	return fmt.Sprintf("%d %s", a.Status, a.Code)
 }
 
+// Improper says what is wrong with an answer that tells of a failure: it says when to come back, and nothing of what is inside.
+func (a *Answer) Improper() string {
+	if a.Status < http.StatusInternalServerError {
+		return ""
+	}
+	if a.Status == http.StatusServiceUnavailable && a.Retry == "" {
+		return "it has no Retry-After"
+	}
+	for _, inside := range []string{"SQLSTATE", "dial tcp", "EOF", "refused", "daybook:daybook", "127.0.0.1"} {
+		if strings.Contains(a.Body, inside) {
+			return "it tells of " + inside
+		}
+	}
+	return ""
+}
+
 // transport keeps few connections, so that what was killed is not remembered for long.
 var transport = &http.Transport{MaxIdleConnsPerHost: 64, IdleConnTimeout: 5 * time.Second}
 
@@ -86,11 +103,39 @@ func Post(ctx context.Context, base, path, body, key string) *Answer {
 	if err := json.Unmarshal(text, a); err != nil {
 		return &Answer{Err: fmt.Errorf("%s: %w", text, err), Sent: true}
 	}
-	a.Status, a.Body, a.Sent, a.Replayed = res.StatusCode, string(bytes.TrimSpace(text)), true, res.Header.Get("Idempotency-Replayed") == "true"
+	a.Status, a.Body, a.Sent = res.StatusCode, string(bytes.TrimSpace(text)), true
+	a.Replayed, a.Retry = res.Header.Get("Idempotency-Replayed") == "true", res.Header.Get("Retry-After")
 	return a
 }
 
-// Get reads a JSON document. Any status but 200 is an error that shows it.
+// read gets a document and says in a word how that went.
+func read(ctx context.Context, url string) string {
+	err := Get(ctx, url, nil)
+	var op *net.OpError
+	status := &StatusError{}
+	switch {
+	case err == nil:
+		return "read"
+	case errors.As(err, &status):
+		return fmt.Sprintf("%d %s", status.Status, status.Code)
+	case errors.Is(err, context.DeadlineExceeded):
+		return "no answer in time"
+	case errors.As(err, &op) && op.Op == "dial":
+		return "connection refused"
+	}
+	return "connection lost"
+}
+
+// StatusError is an answer that is no success.
+type StatusError struct {
+	Status int
+	Code   string
+	Body   string
+}
+
+func (e *StatusError) Error() string { return fmt.Sprintf("%d %s: %s", e.Status, e.Code, e.Body) }
+
+// Get reads a JSON document. Any status but 200 is a *StatusError.
 func Get(ctx context.Context, url string, into any) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
 	if err != nil {
@@ -106,7 +151,9 @@ func Get(ctx context.Context, url string, into any) error {
 		return err
 	}
 	if res.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s: %s: %s", url, res.Status, text)
+		failure := &StatusError{Status: res.StatusCode, Body: string(text)}
+		_ = json.Unmarshal(text, failure) // for its code, if it has one
+		return failure
 	}
 	if into == nil {
 		return nil

@@ -12,12 +12,13 @@ import (
 	"time"
 )
 
-// Build builds the program into the folder and gives its path.
-func Build(dir string) (string, error) {
+// Build builds the program into the folder, with flags such as -race, and gives its path.
+func Build(dir string, flags ...string) (string, error) {
 	binary := filepath.Join(dir, "daybook")
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
-	if out, err := exec.CommandContext(ctx, "go", "build", "-o", binary, "daybook/cmd/daybook").CombinedOutput(); err != nil {
+	args := append(append([]string{"build", "-o", binary}, flags...), "daybook/cmd/daybook")
+	if out, err := exec.CommandContext(ctx, "go", args...).CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build: %w\n%s", err, out)
 	}
 	return binary, nil

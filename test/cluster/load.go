@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"sync"
@@ -64,11 +65,20 @@ type Spell struct {
 	Silence time.Duration  // the longest time in which no command was taken
 	Slowest time.Duration  // the longest that any one took to be answered, well or badly
 
+	Views   map[string]int // how it went to read an account from a view
+	History map[string]int // and from its events
+	Reading time.Duration  // the longest that took
+
 	last time.Time
 }
 
+func newSpell() Spell {
+	return Spell{Kinds: map[string]int{}, Views: map[string]int{}, History: map[string]int{}, last: time.Now()}
+}
+
 func (s Spell) String() string {
-	return fmt.Sprintf("%d taken, longest time without: %.2fs, slowest answer: %.2fs, others: %v", s.Taken, s.Silence.Seconds(), s.Slowest.Seconds(), s.Kinds)
+	return fmt.Sprintf("%d taken, longest time without: %.2fs, slowest answer: %.2fs, others: %v; views: %v, history: %v, slowest: %.2fs",
+		s.Taken, s.Silence.Seconds(), s.Slowest.Seconds(), s.Kinds, s.Views, s.History, s.Reading.Seconds())
 }
 
 // hot is the account that gets a third of everything.
@@ -81,7 +91,7 @@ func (l *Load) Start(t testing.TB) {
 	or(&l.Accounts, 20)
 	or(&l.Pace, 40*time.Millisecond)
 	or(&l.Patience, 15*time.Second)
-	l.t, l.final, l.spell = t, map[string]Final{}, Spell{Kinds: map[string]int{}, last: time.Now()}
+	l.t, l.final, l.spell = t, map[string]Final{}, newSpell()
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	l.stop = cancel
 	t.Cleanup(l.Stop)
@@ -90,12 +100,39 @@ func (l *Load) Start(t testing.TB) {
 		l.carry(ctx, random, Command{Key: fmt.Sprint("create-", n), Account: account(n), Verb: "create"})
 		l.carry(ctx, random, Command{Key: fmt.Sprint("fill-", n), Account: account(n), Verb: "deposit", Amount: 200})
 	}
+	l.readers(ctx)
 	for c := range l.Clients {
 		l.all.Go(func() {
 			random := rand.New(rand.NewPCG(l.Seed, uint64(c)+1))
 			for n := 0; ctx.Err() == nil; n++ {
 				l.carry(ctx, random, l.random(random, fmt.Sprintf("%d-%d", c, n)))
 				Pass(ctx, rand.N(l.Pace))
+			}
+		})
+	}
+}
+
+// readers read the first account from a view and from its history, over and over, from any process.
+func (l *Load) readers(ctx context.Context) {
+	for query, kinds := range map[string]func(*Spell) map[string]int{
+		"":           func(s *Spell) map[string]int { return s.Views },
+		"?version=1": func(s *Spell) map[string]int { return s.History },
+	} {
+		l.all.Go(func() {
+			for ctx.Err() == nil {
+				targets := l.Targets()
+				one, end := context.WithTimeout(ctx, l.Patience)
+				began := time.Now()
+				how := read(one, targets[rand.IntN(len(targets))]+"/v1/accounts/"+account(hot)+query)
+				end()
+				if ctx.Err() != nil {
+					return
+				}
+				l.mu.Lock()
+				kinds(&l.spell)[how]++
+				l.spell.Reading = max(l.spell.Reading, time.Since(began))
+				l.mu.Unlock()
+				Pass(ctx, l.Pace)
 			}
 		})
 	}
@@ -152,6 +189,9 @@ func (l *Load) carry(ctx context.Context, random *rand.Rand, c Command) {
 		a := Post(one, targets[random.IntN(len(targets))], c.Path(), c.Data(), c.Key)
 		end()
 		l.note(a, time.Since(began))
+		if problem := a.Improper(); problem != "" {
+			l.t.Errorf("%s was answered %d %s: %s", c.Path(), a.Status, a.Body, problem)
+		}
 		giveUp := c.Verb != "create" && random.IntN(3) == 0
 		switch {
 		case a.Taken(), a.Refused():
@@ -202,7 +242,7 @@ func (l *Load) Settle(f Final) {
 func (l *Load) Mark() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.spell = Spell{Kinds: map[string]int{}, last: time.Now()}
+	l.spell = newSpell()
 }
 
 // Spell is what happened since Mark.
@@ -210,6 +250,7 @@ func (l *Load) Spell() Spell {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s := l.spell
+	s.Kinds, s.Views, s.History = maps.Clone(s.Kinds), maps.Clone(s.Views), maps.Clone(s.History)
 	s.Silence = max(s.Silence, time.Since(s.last))
 	return s
 }

@@ -111,19 +111,31 @@ func (p *Program) logFile() string { return filepath.Join(p.dir, "log") }
 
 // Log is the end of what all lives of the process have logged.
 func (p *Program) Log() string {
+	text := p.wholeLog()
+	const enough = 6000
+	return text[max(0, len(text)-enough):]
+}
+
+func (p *Program) wholeLog() string {
 	text, err := os.ReadFile(p.logFile())
 	if err != nil {
 		return err.Error()
 	}
-	const enough = 6000
-	return string(text[max(0, len(text)-enough):])
+	return string(text)
 }
 
-// end ends the process after the test and shows its log if the test failed.
+// end ends the process after the test, checks that nothing is in its log that must never be there, and shows the log if the test
+// failed.
 func (p *Program) end() {
 	if p.cmd.ProcessState == nil {
 		_ = p.cmd.Process.Kill()
 		_ = p.cmd.Wait()
+	}
+	text := p.wholeLog()
+	for _, never := range []string{"DATA RACE", "panic", "goroutine ", "daybook:daybook"} {
+		if at := strings.Index(text, never); at >= 0 {
+			p.t.Errorf("the log of %s holds %q:\n%.3000s", p.name, never, text[at:])
+		}
 	}
 	if p.t.Failed() {
 		p.t.Logf("the end of the log of %s (%s):\n%s", p.name, p.URL(), p.Log())

@@ -3,6 +3,7 @@ package faults
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -121,7 +122,8 @@ func (w *world) listsFail(code string) {
 	w.t.Helper()
 	cluster.Within(w.t, recovery, "lists are refused", func(ctx context.Context) error {
 		err := cluster.Get(ctx, w.apis[1].URL()+"/v1/accounts", nil)
-		if err == nil || !strings.Contains(err.Error(), "503") || !strings.Contains(err.Error(), code) {
+		var status *cluster.StatusError
+		if !errors.As(err, &status) || status.Status != http.StatusServiceUnavailable || status.Code != code {
 			return fmt.Errorf("a list gave %w", err)
 		}
 		return nil

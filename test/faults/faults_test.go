@@ -24,6 +24,7 @@ import (
 
 var (
 	rounds = flag.Int("faults.rounds", 0, "how often each fault is repeated; 0: a few times, as fits an ordinary run")
+	races  = flag.Bool("faults.race", false, "build the program with the race detector")
 	seed   = flag.Uint64("faults.seed", 0, "what the random choices of a run follow from; 0: another one each time")
 )
 
@@ -34,6 +35,9 @@ var built = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	folder = dir
+	if *races {
+		return cluster.Build(dir, "-race")
+	}
 	return cluster.Build(dir)
 })
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os/exec"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -80,6 +81,43 @@ func TestCommandsByMessageAreAppliedOnceAndInOrderThoughTheirConsumerIsKilled(t 
 			p.Start()
 		}
 	}
+	finals := s.answers(sent)
+	books := cluster.ReadBooks(t, w.apis[0].URL())
+	books.CheckAnswers(t, finals)
+	w.inOrder(books, sent)
+	for _, p := range w.apis {
+		books.CheckViews(t, p.URL(), recovery)
+	}
+	w.listener.Check(t, books, recovery)
+}
+
+// The broker gives a consumer up that is silent for two heartbeats. What that one had taken is then with both.
+func TestCommandsByMessageAreAppliedOnceAndInOrderThoughTheirConsumerStandsStill(t *testing.T) {
+	t.Parallel()
+	w := several(t)
+	w.workers = append(w.workers, w.cluster.Start("second worker", elastic, "DAYBOOK_ROLES=relay,project,messages"))
+	s := w.sender()
+	sent := []cluster.Command{{Key: "create", Account: "m", Verb: "create"}}
+	for n := range 2000 {
+		sent = append(sent, cluster.Command{Key: fmt.Sprintf("msg-%05d", n), Account: "m", Verb: "deposit", Amount: 1})
+	}
+	for n := range sent {
+		s.send(sent[n].Key, envelope(&sent[n]), true)
+		if n == len(sent)/2 {
+			w.workers[0].Signal(syscall.SIGSTOP)
+		}
+	}
+	began := time.Now()
+	var one cluster.Account
+	cluster.Within(t, recovery, "another consumer takes over", func(ctx context.Context) error {
+		err := cluster.Get(ctx, w.apis[0].URL()+"/v1/accounts/m", &one)
+		if err == nil && one.Version < int64(len(sent))*3/4 {
+			err = fmt.Errorf("the account is at version %d", one.Version)
+		}
+		return err
+	})
+	t.Logf("another consumer was at version %d %.1fs after the first stood still", one.Version, time.Since(began).Seconds())
+	w.workers[0].Signal(syscall.SIGCONT)
 	finals := s.answers(sent)
 	books := cluster.ReadBooks(t, w.apis[0].URL())
 	books.CheckAnswers(t, finals)
