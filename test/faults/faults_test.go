@@ -94,6 +94,7 @@ type world struct {
 	load     *cluster.Load
 	listener *cluster.Listener
 	random   *rand.Rand
+	unwatch  func()
 	patience time.Duration // of clients; 0: as usual
 	pace     time.Duration // the same
 }

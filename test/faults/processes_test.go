@@ -142,7 +142,7 @@ func (w *world) token(ctx context.Context, lease string) (token int64) {
 	return token
 }
 
-// noteBackwards has the database note each checkpoint and each token that goes back.
+// noteBackwards has the database note each checkpoint and each token that goes back, and watches the views until neverBackwards.
 func (w *world) noteBackwards() {
 	w.t.Helper()
 	conn, err := pgx.Connect(w.t.Context(), w.database)
@@ -159,11 +159,34 @@ func (w *world) noteBackwards() {
 	); err != nil {
 		w.t.Fatal(err)
 	}
+	ctx, cancel := context.WithCancel(w.t.Context())
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		w.watchViews(ctx)
+	}()
+	w.unwatch = func() { cancel(); <-watched }
+	w.t.Cleanup(w.unwatch)
+}
+
+// watchViews looks again and again how far the views in Elasticsearch are, and fails the test when they go back.
+func (w *world) watchViews(ctx context.Context) {
+	for furthest := int64(0); cluster.Pass(ctx, 20*time.Millisecond); {
+		var status struct{ Views []struct{ Position int64 } }
+		if err := cluster.Get(ctx, w.apis[1].URL()+"/v1/status", &status); err != nil || len(status.Views) == 0 {
+			continue
+		}
+		if status.Views[0].Position < furthest {
+			w.t.Errorf("the views went back from %d to %d", furthest, status.Views[0].Position)
+		}
+		furthest = status.Views[0].Position
+	}
 }
 
 // neverBackwards fails the test if something was noted.
 func (w *world) neverBackwards() {
 	w.t.Helper()
+	w.unwatch()
 	var words string
 	if err := w.ask(w.t.Context(), "SELECT coalesce(string_agg(words, E'\n'), '') FROM backwards", &words); err != nil || words != "" {
 		w.t.Errorf("something went back: %s %v", words, err)
