@@ -38,7 +38,8 @@ const viewsLease = "views"
 // idlePoll is how often an idle projector looks after what nobody tells it of.
 const idlePoll = time.Second
 
-// run keeps the views up to date until ctx ends. token is that of the lease for shared views.
+// run keeps the views up to date until ctx ends. token is that of the lease for shared views. The store is all it takes: with the
+// bus it is quicker, once that can be subscribed to.
 func (p *projector) run(ctx context.Context, token ports.Token) {
 	p.mu.Lock()
 	p.token, p.open = token, false // what another process has written meanwhile is not known here
@@ -46,14 +47,16 @@ func (p *projector) run(ctx context.Context, token ports.Token) {
 	if !p.until(ctx, "fill the views", p.catchUp) {
 		return
 	}
-	if !p.until(ctx, "subscribe to "+p.EventsTopic, func(ctx context.Context) error {
-		return p.Bus.Subscribe(ctx, ports.Subscription{Topic: p.EventsTopic}, p.handle)
-	}) {
-		return
-	}
+	var subscribing sync.WaitGroup
+	defer subscribing.Wait()
+	subscribing.Go(func() {
+		p.until(ctx, "subscribe to "+p.EventsTopic, func(ctx context.Context) error {
+			return p.Bus.Subscribe(ctx, ports.Subscription{Topic: p.EventsTopic}, p.handle)
+		})
+	})
 	var minded time.Time
 	for ; ctx.Err() == nil; p.idle(ctx) {
-		err := p.catchUp(ctx) // at once the first time: what came before the subscription
+		err := p.catchUp(ctx)
 		if now := p.Now(); err == nil && p.Views.Shared() && now.Sub(minded) >= idlePoll {
 			minded = now
 			err = p.mind(ctx)

@@ -282,3 +282,27 @@ func TestFromCommandToView(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// awayBus is one that cannot be reached.
+type awayBus struct{ silentBus }
+
+func (awayBus) Subscribe(ctx context.Context, _ ports.Subscription, _ ports.Handler) error {
+	<-ctx.Done()
+	return ports.ErrBusUnavailable
+}
+
+func TestViewsFollowTheStoreWhileTheBusIsAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, func(o *Options) { o.Bus = awayBus{} })
+		ctx, stop := context.WithCancel(t.Context())
+		var running sync.WaitGroup
+		running.Go(func() { w.engine.RunProjector(ctx) })
+		synctest.Wait() // the views are filled
+		w.must(w.create("a"), w.deposit("a", 7))
+		if err := w.engine.AwaitView(ctx, 2, 5*time.Second); err != nil {
+			t.Error(err)
+		}
+		stop()
+		running.Wait()
+	})
+}
