@@ -175,9 +175,14 @@ func (a *App) Run(ctx context.Context) error {
 		back.Go(func() { a.engine.RunProjector(work) })
 	}
 	if a.has(RoleMessages) {
-		if err := a.messages(a.lifetime); err != nil {
-			a.log.Warn("commands cannot be taken from the bus yet", "error", err)
-			front.Go(func() { a.takeMessages(a.lifetime) })
+		taken := make(chan struct{})
+		front.Go(func() {
+			defer close(taken)
+			a.takeMessages(a.lifetime)
+		})
+		select {
+		case <-taken:
+		case <-time.After(messagesPause): // a bus that is away holds up nothing else
 		}
 	}
 	servers := a.servers()
@@ -212,21 +217,27 @@ func (a *App) Run(ctx context.Context) error {
 
 // takeMessages subscribes to commands as soon as the bus lets it.
 func (a *App) takeMessages(ctx context.Context) {
-	for {
+	for late := false; ; late = true {
+		err := a.messages(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err == nil && late:
+			a.log.Info("commands are taken from the bus")
+			return
+		case err == nil:
+			return
+		}
+		a.log.Warn("commands cannot be taken from the bus yet", "error", err)
 		select {
 		case <-time.After(messagesPause):
 		case <-ctx.Done():
 			return
 		}
-		err := a.messages(ctx)
-		if err == nil {
-			a.log.Info("commands are taken from the bus")
-			return
-		}
 	}
 }
 
-// messagesPause is between two tries to subscribe to commands.
+// messagesPause is between two tries to subscribe to commands, and how long a start waits for the first of them.
 const messagesPause = time.Second
 
 func (a *App) has(role string) bool { return slices.Contains(a.config.Roles, role) }
