@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"daybook/test/cluster"
 	"daybook/test/servers"
@@ -163,4 +165,58 @@ func (w *world) elasticsearch(method, path string) string {
 		w.t.Fatalf("%s %s: %s %s", method, path, res.Status, bytes.TrimSpace(text))
 	}
 	return string(text)
+}
+
+// Whoever takes the projection over, or starts with views of its own, needs the store and not the bus.
+func TestViewsFollowThoughTheBusIsAwayWhenTheirProjectorChanges(t *testing.T) {
+	t.Parallel()
+	server := servers.Private(t, "rabbitmq")
+	w := prepare(t, place{rabbit: server.URL()})
+	w.pace = moment / 10
+	w.up()
+	server.Kill()
+	holder, _ := w.holder(viewsLease)
+	holder.Kill()
+	w.apis[0].Kill()
+	w.apis[0].Start()
+	w.load.Await(t, 50, recovery)
+	var head int64
+	if err := w.ask(t.Context(), "SELECT max(position) FROM daybook.events", &head); err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range w.apis {
+		took := cluster.Within(t, moment*5, "the views of the "+p.Name()+" follow", func(ctx context.Context) error {
+			return cluster.Get(ctx, fmt.Sprintf("%s/v1/accounts?limit=1&minPosition=%d", p.URL(), head), nil)
+		})
+		t.Logf("the views of the %s follow after %.2fs, without a bus", p.Name(), took.Seconds())
+	}
+	server.Start()
+	holder.Start()
+	w.settle()
+}
+
+func TestAProcessThatStartsWithoutItsBusAnswersAndStopsAllTheSame(t *testing.T) {
+	t.Parallel()
+	nobody, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	nobody.Close()
+	p := cluster.New(t, binary(t), "DAYBOOK_STORE_DRIVER=memory", "DAYBOOK_BUS_DRIVER=rabbitmq",
+		"DAYBOOK_BUS_RABBITMQ_URL=amqp://"+nobody.Addr().String()).Start("all roles")
+	ctx, cancel := context.WithTimeout(t.Context(), 5*moment)
+	defer cancel()
+	a := cluster.Post(ctx, p.URL(), "alone/create", `{"owner":"Ada","currency":"EUR"}`, "create")
+	if !a.Taken() {
+		t.Fatalf("the first command was answered %d %s (%v)", a.Status, a.Body, a.Err)
+	}
+	a = cluster.Post(ctx, p.URL(), "alone/deposit", `{"amount":5}`, "deposit")
+	cluster.Within(t, 5*moment, "the view follows", func(ctx context.Context) error {
+		return cluster.Get(ctx, fmt.Sprintf("%s/v1/accounts/alone?minPosition=%d", p.URL(), a.Position), nil)
+	})
+	began := time.Now()
+	p.Stop()
+	if took := time.Since(began); took > 5*moment {
+		t.Errorf("it took %v to stop", took)
+	}
 }
