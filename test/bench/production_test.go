@@ -66,10 +66,9 @@ func openBus(b *testing.B, broker watermillbus.Broker) ports.Bus {
 
 // BenchmarkProductionProject fills views from PostgreSQL: reading, decoding, applying, and storing the documents.
 func BenchmarkProductionProject(b *testing.B) {
-	const events = 400_000
 	store, _ := openPostgres(b)
 	registry := accountsRegistry(b)
-	writeHistory(b, store, registry, events, 10_000)
+	writeHistory(b, store, registry, replayEvents, 10_000)
 	for name, open := range map[string]func() ports.Views{
 		"memory": func() ports.Views { return memviews.New(registry) },
 		"elasticsearch": func() ports.Views {
@@ -87,7 +86,7 @@ func BenchmarkProductionProject(b *testing.B) {
 					Registry: registry, Store: store, Bus: noBus{}, Views: open(), Observer: ports.Silent{}, Now: time.Now, EventsTopic: "events",
 				}))
 			}
-			b.ReportMetric(float64(events)*float64(b.N)/b.Elapsed().Seconds(), "events/s")
+			b.ReportMetric(float64(replayEvents)*float64(b.N)/b.Elapsed().Seconds(), "events/s")
 		})
 	}
 }
