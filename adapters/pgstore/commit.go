@@ -88,7 +88,7 @@ func (u *unit) send(head es.Position, rows *eventRows, outcomes []ports.Outcome)
 // inUnit is an error if the writer's connection is not in the transaction that Begin opened.
 func (s *Store) inUnit() error {
 	if s.writer == nil || s.writer.IsClosed() || s.writer.PgConn().TxStatus() != 'T' {
-		return ports.ErrStoreUnavailable.Say("The connection to the %s was lost before the commit; nothing was written.", s.place)
+		return ports.ErrStoreUnavailable.Say("The connection to the database was lost before the commit; nothing was written.")
 	}
 	return nil
 }
@@ -110,7 +110,7 @@ func (s *Store) uncommitted(id batchID, head es.Position, err error) error {
 		s.options.Logf("the answer to a commit was lost (%v); the batch is there", reason(err))
 		return nil
 	}
-	return ports.ErrStoreUnavailable.Say("The %s was lost during the commit; nothing was written.", s.place).Because(err)
+	return ports.ErrStoreUnavailable.Say("The connection to the database was lost during the commit; nothing was written.").Because(s.at(err))
 }
 
 // settle asks on a new connection whether a batch was committed. It takes the lock first: so the transaction that was lost

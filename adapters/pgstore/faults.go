@@ -17,7 +17,7 @@ var errDamaged = fault.New(fault.Internal, "store_damaged", "A part of the store
 // meaning is what an error of the server means for a caller.
 type meaning struct {
 	fault *fault.Fault
-	words string // after "The database at …"; nothing of the driver's own
+	words string // after "The database"; nothing of the driver's own
 }
 
 // meanings by SQLSTATE, or by its class. Unavailable means always: nothing was written, a retry is safe.
@@ -64,17 +64,20 @@ func (s *Store) failed(ctx context.Context, err error) error {
 	var known *pgconn.PgError
 	if !errors.As(err, &known) {
 		if errors.Is(err, context.DeadlineExceeded) {
-			return ports.ErrStoreUnavailable.Say("The %s did not answer in time; nothing was done.", s.place).Because(err)
+			return ports.ErrStoreUnavailable.Say("The database did not answer in time; nothing was done.").Because(s.at(err))
 		}
-		return ports.ErrStoreUnavailable.Say("The %s cannot be reached right now; nothing was done.", s.place).Because(err)
+		return ports.ErrStoreUnavailable.Say("The database cannot be reached right now; nothing was done.").Because(s.at(err))
 	}
 	for _, code := range []string{known.Code, known.Code[:min(2, len(known.Code))]} {
 		if m, ok := meanings[code]; ok {
-			return m.fault.Say("The %s %s.", s.place, m.words).Because(err)
+			return m.fault.Say("The database %s.", m.words).Because(s.at(err))
 		}
 	}
-	return fault.New(fault.Internal, "store_failed", fmt.Sprintf("The %s refused a statement of the store (SQLSTATE %s).", s.place, known.Code)).Because(err)
+	return fault.New(fault.Internal, "store_failed", fmt.Sprintf("The database refused a statement of the store (SQLSTATE %s).", known.Code)).Because(s.at(err))
 }
+
+// at says in a cause which database is meant: clients are not told where it is.
+func (s *Store) at(err error) error { return fmt.Errorf("%s: %w", s.place, err) }
 
 // lost reports whether the error is of the connection or the server, so that another connection may do better.
 func lost(err error) bool {

@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	readTimeout    = 30 * time.Second // of one exchange; a server that says nothing for so long is not there
+	readTimeout    = 10 * time.Second // of one exchange; a server that says nothing for so long is not there
 	acquireTimeout = 5 * time.Second  // for a connection to become free
 	readTries      = 3
 )
