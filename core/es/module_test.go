@@ -52,7 +52,7 @@ func TestCommandIsFilledComparedAndDecidedThroughItsTable(t *testing.T) {
 	}
 
 	c := es.Command{Module: &m, Type: asked, Stream: m.Stream("1"), Body: body}
-	needed := c.NeededStreams()
+	needed := c.NeededStreams(nil)
 	if !slices.Equal(needed, []es.StreamID{"mark:1", "mark:2"}) {
 		t.Errorf("it needs %v", needed)
 	}
@@ -67,7 +67,7 @@ func TestEventForAStreamTheCommandDidNotNameIsAnError(t *testing.T) {
 	for _, index := range []int{-1, 2} {
 		m := moving(index)
 		c := es.Command{Module: &m, Type: m.Command("move"), Stream: "mark:1", Body: &move{To: "2"}}
-		facts := es.Facts{Streams: c.NeededStreams(), States: make([]es.Folded, 2)}
+		facts := es.Facts{Streams: c.NeededStreams(nil), States: make([]es.Folded, 2)}
 		if got, err := c.Decide(&facts); err == nil || got != nil || !strings.Contains(err.Error(), "Marked") {
 			t.Errorf("stream %d: %+v, %v", index, got, err)
 		}
