@@ -2,6 +2,7 @@ package es
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"daybook/core/fault"
@@ -104,11 +105,14 @@ type CommandType struct {
 	decide    func(c *Command, f *Facts) ([]Emitted, error)
 }
 
+// effectiveAt is the name of the field by which a client says when something happened.
+const effectiveAt = "effectiveAt"
+
 // Rule declares the command name with its rule over states S and the fields of its struct C; what Common holds is added.
 // The rule is pure: it looks at the decision and the command and answers events, or a fault.
 func Rule[S, C any, P commanding[C]](name, doc string, rule func(Decision[S], *C) ([]Emitted, error), fields ...Field[C]) CommandType {
 	effective := func(c *C) *time.Time { return &P(c).common().EffectiveAt }
-	fields = append(append(fields, TimeField("effectiveAt", "When it happened in the world; the recorded time when missing. Not in the future.", effective).Optional()),
+	fields = append(append(fields, TimeField(effectiveAt, "When it happened in the world; the recorded time when missing. Not in the future.", effective).Optional()),
 		noteFields(func(c *C) *Note { return &P(c).common().Note })...)
 	return CommandType{
 		Name: name, Doc: doc, Fields: specs(fields),
@@ -146,6 +150,8 @@ func Referring[C any](t CommandType, event func(c *C) string, ids func(r *Referr
 		p, err := ParseEventID(event(body.(*C)))
 		return p, err == nil
 	}
+	at := slices.IndexFunc(t.Fields, func(f Spec) bool { return f.Name == effectiveAt })
+	t.Fields[at].Doc = "When it happened in the world; when the event it refers to did, if missing. Not in the future."
 	t.streams = func(_ any, r *Referred) []string {
 		if r == nil {
 			return nil
