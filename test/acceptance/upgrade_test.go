@@ -107,7 +107,7 @@ func TestTheStoreOfTheBuildBeforeIsReadAsItIsAndGoesOn(t *testing.T) {
 			t.Errorf("the events before were changed:\n%s", stored)
 		}
 		for path, want := range map[string]int64{"acc-1": 97500, "acc-2": 0} {
-			if got := d.get("/v1/accounts/" + path + "?minPosition=16").want(t, 200); got.member("balance") != want {
+			if got := d.get("/v1/accounts/"+path+"?minPosition=16").want(t, 200); got.member("balance") != want {
 				t.Errorf("got %s, want %d", got.body, want)
 			}
 		}
