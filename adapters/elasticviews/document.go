@@ -14,13 +14,14 @@ import (
 type index struct {
 	name   string
 	view   *es.View
+	shape  string         // of the view
 	fields map[string]int // by name
 	search []int          // the Search fields
 	times  []int
 }
 
 func newIndex(m *es.Module) (*index, error) {
-	x := &index{name: m.Name, view: &m.View, fields: map[string]int{}}
+	x := &index{name: m.Name, view: &m.View, shape: m.View.Shape(), fields: map[string]int{}}
 	for i := range x.view.Fields {
 		f := &x.view.Fields[i]
 		if f.Name == own {

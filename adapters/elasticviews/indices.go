@@ -205,11 +205,12 @@ func (v *Views) present(ctx context.Context) (map[string][]string, error) {
 	return present, nil
 }
 
-// generationOf reads the name of an index of a view.
+// generationOf reads the name of an index of a view, of whatever shape; the first builds had no shape in it.
 func (v *Views) generationOf(view, name string) (int64, bool) {
-	digits, ok := strings.CutPrefix(name, v.alias(view)+"-")
+	rest, ours := strings.CutPrefix(name, v.alias(view)+"-")
+	digits, shape, shaped := strings.Cut(rest, "-")
 	n, err := strconv.ParseInt(digits, 10, 64)
-	return n, ok && err == nil
+	return n, ours && err == nil && (!shaped || len(shape) == len(v.indices[view].shape) && !strings.Contains(shape, "-"))
 }
 
 // refresh shows what was written to indices.

@@ -141,7 +141,7 @@ func (v *Views) probe(ctx context.Context, generation int64) (s state, probed in
 		}
 		s.whole = false
 		if v.missed.Swap(generation) != generation {
-			v.logf("elasticviews: the index %s is gone: the views must be filled again", i.Index)
+			v.logf("elasticviews: there is no index %s: it was deleted, or the views are those of another build; they must be filled again", i.Index)
 		}
 	}
 	return s, generation, nil

@@ -203,9 +203,11 @@ func (v *Views) unusable(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// index is the name of the index of a view's documents.
+// index is the name of the index of a view's documents. The shape of the documents is part of it: to a build whose documents are
+// of another shape the views are as if somebody had deleted them, and it fills its own. So neither writes into, nor answers from,
+// what the other one keeps.
 func (v *Views) index(view string, generation int64) string {
-	return fmt.Sprintf("%s-%s-%d", v.prefix, view, generation)
+	return fmt.Sprintf("%s-%s-%d-%s", v.prefix, view, generation, v.indices[view].shape)
 }
 
 // alias is the name under which others find the documents of a view.

@@ -308,3 +308,44 @@ func BenchmarkBulk(b *testing.B) {
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "lines/s")
 	b.SetBytes(n / int64(b.N))
 }
+
+func TestCorrectionsComeThroughEveryDoorOfTheAPI(t *testing.T) {
+	w := newWorld(t)
+	w.create("a", "100") // evt-1 and evt-2
+	w.create("b", "")
+	w.post("/v1/accounts/a/transfer", `{"to":"b","amount":30}`) // evt-4 and evt-5
+	if a := w.post("/v1/accounts/b/correct?dryRun=true", `{"event":"evt-5","reason":"sent twice"}`); a.status != 200 || !strings.Contains(a.body, `"balance":0`) {
+		t.Errorf("tried out: %d %s", a.status, a.body)
+	}
+	line := func(id, account, event string) string {
+		return fmt.Sprintf(`{"id":%q,"account":%q,"command":"correct","data":{"event":%q,"reason":"sent twice"}}`+"\n", id, account, event)
+	}
+	body := line("1", "b", "evt-5") + line("2", "a", "evt-4") + line("1", "b", "evt-5") + line("3", "a", "evt-1") + line("4", "a", "evt-3") + line("5", "a", "4")
+	var got []string
+	for text := range strings.Lines(w.do("POST", "/v1/commands", body, ndjson).body) {
+		var l struct {
+			Status  int
+			Balance int64
+			Error   struct{ Code string }
+		}
+		if err := json.Unmarshal([]byte(text), &l); err != nil {
+			t.Fatalf("%s: %v", text, err)
+		}
+		got = append(got, fmt.Sprintf("%d %d %s", l.Status, l.Balance, l.Error.Code))
+	}
+	want := []string{"200 0 ", "422 0 already_corrected", "200 0 ", "422 0 not_an_entry", "404 0 event_not_found", "400 0 invalid_field"}
+	if strings.Join(got, "\n") != strings.Join(want, "\n") {
+		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+	if a := w.post("/v1/accounts/a/correct", `{"event":"evt-6","reason":"no"}`); a.status != 404 || a.code(t) != "event_not_found" {
+		t.Errorf("the event of another account: %d %s", a.status, a.body)
+	}
+	if a := w.post("/v1/accounts/b/correct", `{"event":"evt-6","reason":"no"}`); a.status != 422 || a.code(t) != "correction_is_final" {
+		t.Errorf("a correction: %d %s", a.status, a.body)
+	}
+	statement := w.get("/v1/accounts/a/statement").body
+	if !strings.Contains(statement, `"eventType":"EntryCorrected"`) || !strings.Contains(statement, `"corrects":"evt-4","transferId":"trf-4"`) ||
+		!strings.HasSuffix(statement, `"closingBalance":100}`) {
+		t.Errorf("got %s", statement)
+	}
+}

@@ -186,6 +186,8 @@ func TestRealAnswersAreAsDescribed(t *testing.T) {
 	check("POST", "/v1/accounts/a/withdraw", one+"/withdraw", `{"amount":700}`, asJSON)
 	check("POST", "/v1/accounts/a/withdraw?dryRun=true", one+"/withdraw", `{"amount":1}`, asJSON)
 	check("POST", "/v1/accounts/a/transfer", one+"/transfer", `{"to":"b","amount":10}`, asJSON)
+	check("POST", "/v1/accounts/a/correct", one+"/correct", `{"event":"evt-4","reason":"sent twice"}`, asJSON)
+	check("POST", "/v1/accounts/a/correct", one+"/correct", `{"event":"4","reason":"sent twice"}`, asJSON)
 	check("POST", "/v1/accounts/a/set-overdraft-limit", one+"/set-overdraft-limit", `{"limit":9}`, asJSON)
 	check("POST", "/v1/accounts/b/freeze", one+"/freeze", `{"reason":"because"}`, asJSON)
 	check("POST", "/v1/accounts/b/unfreeze", one+"/unfreeze", `{"reason":"because"}`, asJSON)

@@ -59,7 +59,7 @@ func statementSchema() *huma.Schema {
 	openTime.Nullable = true
 	entry := with(with(with(with(object(""), "id", words), "eventType", words), "effectiveAt", timeSchema()), "recordedAt", timeSchema())
 	with(with(with(with(entry, "amount", amount), "balance", amount), "version", numberSchema(1, es.MaxAmount)), "position", numberSchema(1, es.MaxAmount))
-	for _, name := range []string{"transferId", "counterparty", "reference", "description"} {
+	for _, name := range []string{"corrects", "transferId", "counterparty", "reference", "description"} {
 		optionally(entry, name, words)
 	}
 	s := with(with(with(object("What moved a balance over [from, to) of effective time."), "id", words), "currency", words), "from", openTime)

@@ -70,6 +70,7 @@ func wantsCSV(h http.Header) bool {
 
 // entryText is what an entry's event says beside its amount, by the names that ledger modules give it.
 type entryText struct {
+	Corrects    string `json:"corrects"`
 	TransferID  string `json:"transferId"`
 	To          string `json:"to"`
 	From        string `json:"from"`
@@ -138,7 +139,7 @@ func appendEntry(dst []byte, e *engine.Entry, t *entryText) []byte {
 	dst = strconv.AppendUint(append(dst, `,"version":`...), uint64(e.Recorded.Version), 10)
 	dst = strconv.AppendUint(append(dst, `,"position":`...), uint64(e.Recorded.Position), 10)
 	for _, f := range [...]struct{ key, value string }{
-		{`,"transferId":`, t.TransferID}, {`,"counterparty":`, t.counterparty()}, {`,"reference":`, t.Reference}, {`,"description":`, t.Description},
+		{`,"corrects":`, t.Corrects}, {`,"transferId":`, t.TransferID}, {`,"counterparty":`, t.counterparty()}, {`,"reference":`, t.Reference}, {`,"description":`, t.Description},
 	} {
 		if f.value != "" {
 			dst = es.AppendString(append(dst, f.key...), f.value)

@@ -1,5 +1,6 @@
 // Package account is the account module: an account is created once, takes deposits and incoming transfers, pays
-// withdrawals and outgoing transfers down to its overdraft limit, can be frozen and is closed when it is empty.
+// withdrawals and outgoing transfers down to its overdraft limit, can be frozen and is closed when it is empty. An entry that
+// was wrong is not changed: it is corrected once, by one that takes it back.
 // It is pure: rules look at states, a command and a moment, and answer events or a fault. No I/O, no clock.
 package account
 
@@ -14,19 +15,21 @@ const (
 
 // Account is the state of one account. The zero Account does not exist yet.
 type Account struct {
-	Owner          string
+	Owner          string // a name, or a reference to one
+	OwnerName      string // for people
 	Currency       string
 	Status         string
 	Balance        int64 // minor units; negative down to -OverdraftLimit
 	OverdraftLimit int64 // minor units
+	Corrected      Positions
 }
 
-// Events. Their fields below are the stored shape: change one only together with an upcaster.
+// Events. Their fields below are the stored shape: a change of one is a new schema with an upcaster (docs/events.md).
 type (
 	// AccountCreated brings an account into being.
 	AccountCreated struct {
-		Owner, Currency string
-		OverdraftLimit  int64
+		Owner, OwnerName, Currency string
+		OverdraftLimit             int64
 		es.Note
 	}
 	// MoneyDeposited is money paid in.
@@ -49,6 +52,14 @@ type (
 	MoneyTransferredIn struct {
 		TransferID, From string
 		Amount           int64
+		es.Note
+	}
+	// EntryCorrected takes an earlier entry of the account back. Of a transfer both legs are, each by an event of its account.
+	EntryCorrected struct {
+		Corrects   string // the entry's event id
+		Amount     int64  // by how much it moves the balance: the entry's amount with the other sign
+		TransferID string // of the transfer, if the entry was a leg of one
+		Reason     string
 		es.Note
 	}
 	// OverdraftLimitSet says how far below zero the balance may go from here on.
@@ -79,6 +90,7 @@ func (MoneyDeposited) EventType() string      { return "MoneyDeposited" }
 func (MoneyWithdrawn) EventType() string      { return "MoneyWithdrawn" }
 func (MoneyTransferredOut) EventType() string { return "MoneyTransferredOut" }
 func (MoneyTransferredIn) EventType() string  { return "MoneyTransferredIn" }
+func (EntryCorrected) EventType() string      { return "EntryCorrected" }
 func (OverdraftLimitSet) EventType() string   { return "OverdraftLimitSet" }
 func (AccountFrozen) EventType() string       { return "AccountFrozen" }
 func (AccountUnfrozen) EventType() string     { return "AccountUnfrozen" }
@@ -86,13 +98,15 @@ func (AccountClosed) EventType() string       { return "AccountClosed" }
 
 // apply adds one event to the state. It never says no: what was decided is not judged again.
 func apply(a Account, e es.Event) Account {
-	if change, moves := amount(e); moves {
-		a.Balance += change
-		return a
-	}
+	change, _ := amount(e)
+	a.Balance += change
 	switch e := e.(type) {
 	case AccountCreated:
-		a.Owner, a.Currency, a.OverdraftLimit, a.Status = e.Owner, e.Currency, e.OverdraftLimit, Open
+		a.Owner, a.OwnerName, a.Currency, a.OverdraftLimit, a.Status = e.Owner, e.OwnerName, e.Currency, e.OverdraftLimit, Open
+	case EntryCorrected:
+		if p, err := es.ParseEventID(e.Corrects); err == nil {
+			a.Corrected = a.Corrected.With(p)
+		}
 	case OverdraftLimitSet:
 		a.OverdraftLimit = e.Limit
 	case AccountFrozen:
@@ -116,6 +130,8 @@ func amount(e es.Event) (change int64, moves bool) {
 		return -e.Amount, true
 	case MoneyTransferredOut:
 		return -e.Amount, true
+	case EntryCorrected:
+		return e.Amount, true
 	}
 	return 0, false
 }

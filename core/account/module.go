@@ -27,6 +27,7 @@ func commands(currency func(string) string) []es.CommandType {
 	return []es.CommandType{
 		es.Rule("create", "Create an account.", decideCreate,
 			es.StringField("owner", es.KindText, "Whose account it is: a name, or a reference to one.", func(c *create) *string { return &c.Owner }),
+			es.StringField("ownerName", es.KindText, "The owner's name, for people; what owner says when missing.", func(c *create) *string { return &c.OwnerName }).Optional(),
 			es.StringField("currency", es.KindCurrency, "ISO 4217 code, or a unit of the configuration.", func(c *create) *string { return &c.Currency }).Checked(currency),
 			es.IntField("overdraftLimit", es.KindLimit, "How far below zero the balance may go; 0 when missing.", func(c *create) *int64 { return &c.OverdraftLimit }).Optional(),
 		).Creating().Emits("AccountCreated"),
@@ -40,6 +41,10 @@ func commands(currency func(string) string) []es.CommandType {
 			es.StringField("to", es.KindID, "The account that receives it.", func(c *transfer) *string { return &c.To }),
 			paid(func(c *transfer) *int64 { return &c.Amount }),
 		).Emits("MoneyTransferredOut", "MoneyTransferredIn"), func(c *transfer) []string { return []string{c.To} }),
+		es.Referring(es.Rule("correct", "Take an earlier entry back, once: what it moved is moved the other way, of a transfer on both accounts.", decideCorrect,
+			es.StringField("event", es.KindID, "The id of the entry's event, such as evt-17.", func(c *correct) *string { return &c.Event }).Checked(eventID),
+			reason(func(c *correct) *string { return &c.Reason }),
+		).Emits("EntryCorrected"), func(c *correct) string { return c.Event }, counterparty),
 		es.Rule("set-overdraft-limit", "Set how far below zero the balance may go.", decideSetOverdraftLimit,
 			es.IntField("limit", es.KindLimit, "The new limit, in minor units.", func(c *setOverdraftLimit) *int64 { return &c.Limit }),
 		).Emits("OverdraftLimitSet"),
@@ -58,9 +63,10 @@ func commands(currency func(string) string) []es.CommandType {
 var events = []es.EventType{
 	es.EventOf("The account came into being.",
 		es.StringField("owner", es.KindText, "Whose account it is.", func(e *AccountCreated) *string { return &e.Owner }),
+		es.StringField("ownerName", es.KindText, "The owner's name, for people; since schema 2.", func(e *AccountCreated) *string { return &e.OwnerName }),
 		es.StringField("currency", es.KindCurrency, "What its amounts are counted in.", func(e *AccountCreated) *string { return &e.Currency }),
 		es.IntField("overdraftLimit", es.KindLimit, "How far below zero the balance may go.", func(e *AccountCreated) *int64 { return &e.OverdraftLimit }),
-	),
+	).Upcast(es.CopyMember("owner", "ownerName")),
 	es.EventOf("Money was paid in.", paid(func(e *MoneyDeposited) *int64 { return &e.Amount })),
 	es.EventOf("Money was paid out.", paid(func(e *MoneyWithdrawn) *int64 { return &e.Amount })),
 	es.EventOf("Money was paid to another account.",
@@ -72,6 +78,12 @@ var events = []es.EventType{
 		transferID(func(e *MoneyTransferredIn) *string { return &e.TransferID }),
 		es.StringField("from", es.KindID, "The account that paid it.", func(e *MoneyTransferredIn) *string { return &e.From }),
 		paid(func(e *MoneyTransferredIn) *int64 { return &e.Amount }),
+	),
+	es.EventOf("An earlier entry was taken back.",
+		es.StringField("corrects", es.KindID, "The event id of the entry.", func(e *EntryCorrected) *string { return &e.Corrects }),
+		es.IntField("amount", es.KindBalance, "By how much it moves the balance, in minor units: the entry's amount with the other sign.", func(e *EntryCorrected) *int64 { return &e.Amount }),
+		transferID(func(e *EntryCorrected) *string { return &e.TransferID }).Optional(),
+		reason(func(e *EntryCorrected) *string { return &e.Reason }),
 	),
 	es.EventOf("The overdraft limit was set.",
 		es.IntField("limit", es.KindLimit, "How far below zero the balance may go.", func(e *OverdraftLimitSet) *int64 { return &e.Limit }),
@@ -89,6 +101,13 @@ func reason[T any](at func(*T) *string) es.Field[T] {
 	return es.StringField("reason", es.KindText, "Why, for people.", at)
 }
 
+func eventID(id string) (problem string) {
+	if _, err := es.ParseEventID(id); err != nil {
+		return "must be the id of an event, like evt-17"
+	}
+	return ""
+}
+
 func transferID[T any](at func(*T) *string) es.Field[T] {
 	return es.StringField("transferId", es.KindText, "What both legs of the transfer share.", at)
 }
@@ -97,6 +116,7 @@ var view = es.View{
 	Fields: []es.ViewField{
 		{Spec: es.Spec{Name: "id", Kind: es.KindID, Doc: "The id the client chose."}, Sorted: true, Search: true},
 		{Spec: es.Spec{Name: "owner", Kind: es.KindText, Doc: "Whose account it is."}, Lookup: es.Equal, Search: true},
+		{Spec: es.Spec{Name: "ownerName", Kind: es.KindText, Doc: "The owner's name, for people."}},
 		{Spec: es.Spec{Name: "currency", Kind: es.KindCurrency, Doc: "What its amounts are counted in."}, Lookup: es.Equal},
 		{Spec: es.Spec{Name: "status", Kind: es.KindWord, Words: []string{Open, Frozen, Closed}, Doc: "What it may do."}, Lookup: es.Equal},
 		{Spec: es.Spec{Name: "balance", Kind: es.KindBalance, Doc: "In minor units."}, Lookup: es.Between, Sorted: true},
@@ -112,7 +132,7 @@ var view = es.View{
 		number := func(n int64) es.Value { return es.Value{Int: n} }
 		moment := func(t time.Time) es.Value { return es.TimeValue(t) }
 		return []es.Value{
-			text(id), text(a.Owner), text(a.Currency), text(a.Status), number(a.Balance), number(a.OverdraftLimit),
+			text(id), text(a.Owner), text(a.OwnerName), text(a.Currency), text(a.Status), number(a.Balance), number(a.OverdraftLimit),
 			number(int64(f.Version)), number(int64(f.Position)), moment(f.CreatedAt), moment(f.UpdatedAt),
 		}
 	},

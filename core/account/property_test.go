@@ -2,6 +2,7 @@ package account_test
 
 import (
 	"errors"
+	"fmt"
 	"math/big"
 	"testing"
 
@@ -38,13 +39,23 @@ type book struct {
 	history *spec.History
 	models  map[string]*model
 	paidIn  *big.Int // by deposits, less withdrawals
+	entries []*entry
+	written int // events
+}
+
+// entry is what may be corrected: by how much it moved which account.
+type entry struct {
+	event, id string
+	moved     *big.Int
+	other     *entry // leg of the transfer
+	corrected bool
 }
 
 var ids = []string{"acc-1", "acc-2", "acc-3"}
 
 func (b *book) do(t *rapid.T, id, command string, fields spec.Fields, want bool) bool {
 	action := spec.Command(command, id, fields)
-	_, err := b.history.Do(action)
+	got, err := b.history.Do(action)
 	var refusal *fault.Fault
 	if err != nil && !errors.As(err, &refusal) {
 		t.Fatalf("%s failed and was not refused: %v", action, err)
@@ -52,7 +63,51 @@ func (b *book) do(t *rapid.T, id, command string, fields spec.Fields, want bool)
 	if accepted := err == nil; accepted != want {
 		t.Fatalf("%s: accepted is %v (%v), the model says %v", action, accepted, err, want)
 	}
+	b.written += len(got)
 	return want
+}
+
+// note keeps an entry as the last of so many that were just written.
+func (b *book) note(id string, moved *big.Int, fromLast int) *entry {
+	e := &entry{event: fmt.Sprintf("evt-%d", b.written-fromLast), id: id, moved: moved}
+	b.entries = append(b.entries, e)
+	return e
+}
+
+// canMove reports whether the balance may be moved by n, up or down.
+func (m *model) canMove(n *big.Int) bool {
+	if n.Sign() < 0 {
+		return m.canPay(new(big.Int).Neg(n))
+	}
+	return m.canTake(n)
+}
+
+// correct asks for the correction of any entry, through any account.
+func (b *book) correct(t *rapid.T) {
+	id := rapid.SampledFrom(ids).Draw(t, "account")
+	if len(b.entries) == 0 {
+		b.do(t, id, "correct", spec.Fields{"event": "evt-1", "reason": "a reason"}, false)
+		return
+	}
+	e := rapid.SampledFrom(b.entries).Draw(t, "entry")
+	legs := []*entry{e}
+	if e.other != nil {
+		legs = append(legs, e.other)
+	}
+	can := e.id == id && !e.corrected
+	for _, leg := range legs {
+		can = can && b.models[leg.id].canMove(new(big.Int).Neg(leg.moved))
+	}
+	if !b.do(t, id, "correct", spec.Fields{"event": e.event, "reason": "a reason"}, can) {
+		return
+	}
+	for _, leg := range legs {
+		leg.corrected = true
+		b.models[leg.id].move(new(big.Int).Neg(leg.moved))
+	}
+	if e.other == nil {
+		b.paidIn.Sub(b.paidIn, e.moved)
+	}
 }
 
 func TestAccountsAgreeWithANaiveModel(t *testing.T) {
@@ -92,6 +147,7 @@ func TestAccountsAgreeWithANaiveModel(t *testing.T) {
 				if b.do(t, id, "deposit", spec.Fields{"amount": n}, m.canTake(sum)) {
 					m.move(sum)
 					b.paidIn.Add(b.paidIn, sum)
+					b.note(id, sum, 0)
 				}
 			},
 			"withdraw": func(t *rapid.T) {
@@ -100,6 +156,7 @@ func TestAccountsAgreeWithANaiveModel(t *testing.T) {
 				if b.do(t, id, "withdraw", spec.Fields{"amount": n}, m.canPay(sum)) {
 					m.move(new(big.Int).Neg(sum))
 					b.paidIn.Sub(b.paidIn, sum)
+					b.note(id, new(big.Int).Neg(sum), 0)
 				}
 			},
 			"transfer": func(t *rapid.T) {
@@ -110,8 +167,11 @@ func TestAccountsAgreeWithANaiveModel(t *testing.T) {
 				if b.do(t, id, "transfer", spec.Fields{"to": other, "amount": n}, can) {
 					from.move(new(big.Int).Neg(sum))
 					to.move(sum)
+					out, in := b.note(id, new(big.Int).Neg(sum), 1), b.note(other, sum, 0)
+					out.other, in.other = in, out
 				}
 			},
+			"correct": b.correct,
 			"set-overdraft-limit": func(t *rapid.T) {
 				id, m := one(t)
 				limit := limits.Draw(t, "limit")
@@ -165,7 +225,8 @@ func TestApplyTakesEventsInAnyOrder(t *testing.T) {
 		rapid.Map(n, func(n int64) es.Event {
 			return account.MoneyTransferredOut{TransferID: "trf-1", To: "acc-2", Amount: n}
 		}),
-		rapid.SampledFrom([]es.Event{created, frozen, unfrozen, closed}),
+		rapid.Map(n, func(n int64) es.Event { return corrected("evt-1", -n) }),
+		rapid.SampledFrom([]es.Event{created, frozen, unfrozen, closed, account.EntryCorrected{Corrects: "no event", Amount: 1, Reason: "none"}}),
 	)
 	rapid.Check(t, func(t *rapid.T) {
 		history, err := spec.NewHistory(module)

@@ -1,6 +1,8 @@
 package account
 
 import (
+	"cmp"
+
 	"daybook/core/es"
 	"daybook/core/fault"
 )
@@ -17,6 +19,10 @@ var (
 	ErrCounterpartyClosed  = fault.New(fault.Rejected, "counterparty_closed", "The account to transfer to is closed.")
 	ErrCurrencyMismatch    = fault.New(fault.Rejected, "currency_mismatch", "The two accounts are not of one currency.")
 	ErrSameAccount         = fault.New(fault.Rejected, "same_account", "An account cannot transfer to itself.")
+	ErrNoEvent             = fault.New(fault.NotFound, "event_not_found", "The account has no event with this id.")
+	ErrNotAnEntry          = fault.New(fault.Rejected, "not_an_entry", "Only an entry that moved the balance can be corrected.")
+	ErrCorrectionIsFinal   = fault.New(fault.Rejected, "correction_is_final", "A correction cannot be corrected. Send the entry as it should be as a new command.")
+	ErrAlreadyCorrected    = fault.New(fault.Rejected, "already_corrected", "The entry was corrected before.")
 	ErrLimitBelowDebt      = fault.New(fault.Rejected, "limit_below_debt", "The account is overdrawn by more than this limit.")
 	ErrAlreadyFrozen       = fault.New(fault.Rejected, "already_frozen", "The account is frozen already.")
 	ErrNotFrozen           = fault.New(fault.Rejected, "not_frozen", "The account is not frozen.")
@@ -25,14 +31,15 @@ var (
 
 var refusals = []*fault.Fault{
 	ErrExists, ErrNotFound, ErrFrozen, ErrClosed, ErrInsufficientFunds, ErrBalanceLimit, ErrUnknownCounterparty, ErrCounterpartyClosed,
-	ErrCurrencyMismatch, ErrSameAccount, ErrLimitBelowDebt, ErrAlreadyFrozen, ErrNotFrozen, ErrBalanceNotZero,
+	ErrCurrencyMismatch, ErrSameAccount, ErrNoEvent, ErrNotAnEntry, ErrCorrectionIsFinal, ErrAlreadyCorrected,
+	ErrLimitBelowDebt, ErrAlreadyFrozen, ErrNotFrozen, ErrBalanceNotZero,
 }
 
 // Commands.
 type (
 	create struct {
-		Owner, Currency string
-		OverdraftLimit  int64
+		Owner, OwnerName, Currency string
+		OverdraftLimit             int64
 		es.Common
 	}
 	deposit struct {
@@ -46,6 +53,10 @@ type (
 	transfer struct {
 		To     string
 		Amount int64
+		es.Common
+	}
+	correct struct {
+		Event, Reason string
 		es.Common
 	}
 	setOverdraftLimit struct {
@@ -72,16 +83,12 @@ func decideCreate(d decision, c *create) ([]es.Emitted, error) {
 	if d.Exists(0) {
 		return nil, ErrExists
 	}
-	return es.Emit(AccountCreated{c.Owner, c.Currency, c.OverdraftLimit, c.Note}), nil
+	return es.Emit(AccountCreated{c.Owner, cmp.Or(c.OwnerName, c.Owner), c.Currency, c.OverdraftLimit, c.Note}), nil
 }
 
 func decideDeposit(d decision, c *deposit) ([]es.Emitted, error) {
-	a, err := takes(d, 0)
-	if err != nil {
+	if err := receives(d, c.Amount); err != nil {
 		return nil, err
-	}
-	if a.Balance > es.MaxAmount-c.Amount {
-		return nil, ErrBalanceLimit.With("balance", a.Balance).With("requested", c.Amount)
 	}
 	return es.Emit(MoneyDeposited{c.Amount, c.Note}), nil
 }
@@ -173,6 +180,18 @@ func takes(d decision, i int) (Account, error) {
 		return a, ErrClosed
 	}
 	return a, nil
+}
+
+// receives checks that the account the command was sent to may take amount in.
+func receives(d decision, amount int64) error {
+	a, err := takes(d, 0)
+	switch {
+	case err != nil:
+		return err
+	case a.Balance > es.MaxAmount-amount:
+		return ErrBalanceLimit.With("balance", a.Balance).With("requested", amount)
+	}
+	return nil
 }
 
 // pays checks that the account the command was sent to may pay out amount.

@@ -93,7 +93,7 @@ func (w *working) begin(r *es.Registry, known ports.Known, now time.Time) {
 				break
 			}
 			if err := r.Fold(&sl.Folded, &tail[j]); err != nil {
-				sl.err = ErrStreamUnreadable.Because(err)
+				sl.err = unreadable(err)
 			}
 		}
 	}
@@ -221,7 +221,10 @@ func keeps(j *job) bool {
 // facts gathers what the rule of a job looks at, and on what that rests.
 func (w *working) facts(j *job) (*es.Facts, standing, error) {
 	f := &w.scratch
-	f.Streams, f.States = j.streams, f.States[:0]
+	f.Streams, f.States, f.Referred = j.streams, f.States[:0], j.referred
+	if j.unread != nil {
+		return nil, settled, j.unread
+	}
 	rests := settled
 	for _, id := range j.streams {
 		sl := &w.slots[w.slotOf[id]]
@@ -232,6 +235,9 @@ func (w *working) facts(j *job) (*es.Facts, standing, error) {
 			rests = dependent
 		}
 		f.States = append(f.States, sl.Folded)
+	}
+	if r := j.referred; r != nil && r.Version > f.States[0].Version {
+		return nil, settled, ports.ErrStoreUnavailable.Say("The store has gone back and no longer has %s; nothing was done.", r.Position.EventID())
 	}
 	return f, rests, nil
 }
@@ -255,10 +261,7 @@ func (s *sequencer) rule(j *job, f *es.Facts, at time.Time) (emitted []es.Emitte
 
 // accept turns what a rule emitted into events of the batch and moves the working states on. On an error nothing moved.
 func (w *working) accept(j *job, f *es.Facts, emitted []es.Emitted, at time.Time) error {
-	effective := j.Command.Type.Effective(j.Command.Body)
-	if effective.IsZero() {
-		effective = at
-	}
+	effective := j.Command.EffectiveAt(f)
 	answer := Answer{Version: f.States[0].Version, Position: f.States[0].Position}
 	position := f.At.Position
 	start := len(w.batch.Events)

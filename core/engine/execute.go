@@ -56,6 +56,8 @@ type Ticket struct {
 // job is one command on its way through the sequencer.
 type job struct {
 	Request
+	referred    *es.Referred  // the earlier event it refers to
+	unread      error         // why that could not be read
 	streams     []es.StreamID // what the command must see, its own first
 	storeKey    string        // principal and key
 	fingerprint fingerprint
@@ -111,11 +113,14 @@ func (t *Ticket) Wait(ctx context.Context) ([]Result, error) {
 }
 
 // prepare does what needs no lock and no state, on the caller's goroutine.
-func (t *Ticket) prepare() {
+func (t *Ticket) prepare(ctx context.Context, o *Options) {
 	t.done = make(chan struct{})
 	for i := range t.jobs {
 		j := &t.jobs[i]
-		j.streams = j.Command.NeededStreams()
+		if p, refers := j.Command.Refers(); refers {
+			j.referred, j.unread = o.referred(ctx, j.Command.Stream, p)
+		}
+		j.streams = j.Command.NeededStreams(j.referred)
 		if j.Key != "" {
 			j.Metadata.CommandID = j.Key
 			j.storeKey = j.Metadata.Principal + "\x00" + j.Key
@@ -123,6 +128,22 @@ func (t *Ticket) prepare() {
 		}
 		j.metadata = j.Metadata.AppendJSON(make([]byte, 0, 128))
 	}
+}
+
+// referred reads the event at p of the stream; nil if the stream has none there. Events never change, so this needs no lock.
+func (o *Options) referred(ctx context.Context, stream es.StreamID, p es.Position) (*es.Referred, error) {
+	page, err := o.Store.ReadFeed(ctx, p-1, 1)
+	if err != nil {
+		return nil, err
+	}
+	if len(page) == 0 || page[0].Stream != stream {
+		return nil, nil
+	}
+	event, err := o.Registry.Decode(&page[0])
+	if err != nil {
+		return nil, unreadable(err)
+	}
+	return &es.Referred{Recorded: &page[0], Event: event}, nil
 }
 
 // standing says what a job's result rests on, and so what becomes of it when the batch cannot be written.

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -77,9 +78,15 @@ func (e *Engine) StateAt(ctx context.Context, m *es.Module, id string, u Until) 
 	return f, nil
 }
 
+// unreadable is the fault of a stream one of whose events could not be read or folded. Of an event that only a later build can
+// read, it says which one that is.
 func unreadable(err error) error {
-	if err == nil {
+	var later *es.UnreadableError
+	switch {
+	case err == nil:
 		return nil
+	case errors.As(err, &later):
+		return ErrStreamUnreadable.Say("An event of this account cannot be read by this build of Daybook, so nothing was decided on it: %s.", later).Because(err)
 	}
 	return ErrStreamUnreadable.Because(err)
 }

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime/debug"
 	"strconv"
@@ -21,7 +22,7 @@ type projector struct {
 	mu      sync.Mutex // held while the views are written
 	token   ports.Token
 	states  *states
-	parked  map[es.StreamID]bool
+	parked  map[es.StreamID]string // and why
 	at      es.Position
 	open    bool         // the views are open, and p.at and p.parked are theirs
 	reached es.Watermark // the checkpoint of the views as written here
@@ -29,7 +30,7 @@ type projector struct {
 }
 
 func newProjector(o *Options) *projector {
-	return &projector{Options: o, states: newStates(o.CacheSize), parked: map[es.StreamID]bool{}}
+	return &projector{Options: o, states: newStates(o.CacheSize), parked: map[es.StreamID]string{}}
 }
 
 // viewsLease is the lease of those who write shared views.
@@ -157,7 +158,7 @@ func (p *projector) start(ctx context.Context) error {
 	clear(p.parked)
 	for _, d := range parked {
 		if m := p.Registry.Module(d.View); m != nil {
-			p.parked[m.Stream(d.ID)] = true
+			p.parked[m.Stream(d.ID)] = d.Reason
 		}
 	}
 	p.at = progress.Checkpoint
@@ -269,7 +270,7 @@ func (p *projector) follow(ctx context.Context, every int) error {
 // project folds one event into the state of its stream. An event that cannot be folded parks the stream: its later events
 // wait, all others go on.
 func (p *projector) project(ctx context.Context, rec *es.Recorded, touched map[es.StreamID]*known) error {
-	if p.parked[rec.Stream] {
+	if p.waits(rec.Stream) {
 		return nil
 	}
 	k := touched[rec.Stream]
@@ -280,13 +281,19 @@ func (p *projector) project(ctx context.Context, rec *es.Recorded, touched map[e
 		}
 		touched[rec.Stream] = k
 	}
-	if p.parked[rec.Stream] || k.Version >= rec.Version {
+	if p.waits(rec.Stream) || k.Version >= rec.Version {
 		return nil
 	}
 	if err := p.fold(&k.Folded, rec); err != nil {
 		p.park(rec, err)
 	}
 	return nil
+}
+
+// waits reports whether the stream is parked.
+func (p *projector) waits(id es.StreamID) bool {
+	_, parked := p.parked[id]
+	return parked
 }
 
 // state is the state of a stream before rec, from memory as far as that goes, and what is missing there from the store: all of
@@ -332,7 +339,10 @@ func (p *projector) load(ctx context.Context, k *known, rec *es.Recorded) error 
 }
 
 func (p *projector) park(rec *es.Recorded, err error) {
-	p.parked[rec.Stream] = true
+	p.parked[rec.Stream] = fmt.Sprintf("the event after version %d could not be projected", rec.Version-1)
+	if later := (*es.UnreadableError)(nil); errors.As(err, &later) {
+		p.parked[rec.Stream] += ": " + later.Error()
+	}
 	view, id := "", string(rec.Stream)
 	if m := p.Registry.ModuleOf(rec.Stream); m != nil {
 		view, id = m.Name, m.ID(rec.Stream)
@@ -353,9 +363,7 @@ func (p *projector) write(ctx context.Context, touched map[es.StreamID]*known, b
 		if k.Version > 0 {
 			d.Values = m.View.Values(d.ID, &k.Folded)
 		}
-		if p.parked[id] {
-			d.Parked = fmt.Sprintf("the event after version %d could not be projected", k.Version)
-		}
+		d.Parked = p.parked[id]
 		changes = append(changes, ports.Change{View: m.Name, Document: d})
 	}
 	if err := p.Views.Write(ctx, p.token, changes, p.at, batch.To); err != nil {

@@ -30,7 +30,7 @@ func newSequencer(o *Options) *sequencer {
 // submit puts a ticket into the queue. When the queue is full it waits for room, or fails with ErrOverloaded.
 func (s *sequencer) submit(ctx context.Context, t *Ticket, wait bool) error {
 	t.ctx, t.taken, t.stopped = ctx, s.Now(), s.stopped
-	t.prepare()
+	t.prepare(ctx, s.Options)
 	select {
 	case <-s.stopped:
 		return ErrStopping
@@ -233,7 +233,7 @@ func (s *sequencer) load(ctx context.Context, id es.StreamID) (known, error) {
 		}
 		for i := range page {
 			if err := s.Registry.Fold(&k.Folded, &page[i]); err != nil {
-				return k, ErrStreamUnreadable.Because(err)
+				return k, unreadable(err)
 			}
 		}
 		if len(page) < pageSize {

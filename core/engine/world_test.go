@@ -114,7 +114,7 @@ func (w *world) ticket(atomic bool, requests ...Request) *Ticket {
 	for i, r := range requests {
 		t.jobs[i].Request = r
 	}
-	t.prepare()
+	t.prepare(t.ctx, &w.engine.Options)
 	return t
 }
 

@@ -28,6 +28,10 @@ const (
 	KindTime                 // RFC 3339 with zone on the wire, UTC and microseconds in memory
 )
 
+var kindNames = [...]string{"amount", "limit", "balance", "number", "id", "text", "currency", "word", "time"}
+
+func (k Kind) String() string { return kindNames[k] }
+
 // IsInteger reports whether values of the kind are JSON integers; all others are JSON strings.
 func (k Kind) IsInteger() bool { return k <= KindNumber }
 

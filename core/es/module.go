@@ -2,6 +2,7 @@ package es
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"daybook/core/fault"
@@ -43,12 +44,19 @@ type Moment struct {
 	Position Position
 }
 
-// Facts is all that a decision may look at: the streams the command names, the one it was sent to first, their states, and
-// the moment.
+// Facts is all that a decision may look at: the streams the command names, the one it was sent to first, their states, the
+// event it refers to, and the moment.
 type Facts struct {
-	Streams []StreamID
-	States  []Folded
-	At      Moment
+	Streams  []StreamID
+	States   []Folded
+	Referred *Referred // nil: the command refers to none, or its stream had none of that id when the command was taken in
+	At       Moment
+}
+
+// Referred is an earlier event of the stream a command was sent to, as it is stored and in its Go type.
+type Referred struct {
+	*Recorded
+	Event Event
 }
 
 // Decision shows the facts to a rule over states of type S.
@@ -91,16 +99,20 @@ type CommandType struct {
 	New       func() any                           // a pointer to an empty command struct
 	Slot      func(body any, i int) any            // where field i of body lives: *int64, *string or *time.Time
 	Content   func(dst []byte, body any) []byte    // the decoded fields in one canonical form, for comparing retries
-	Effective func(body any) time.Time             // the effective time the client asked for; zero: when it is recorded
-	Streams   func(m *Module, body any) []StreamID // the further streams it needs; nil for none
+	Effective func(body any) time.Time             // the effective time the client asked for; zero: none
+	Refers    func(body any) (Position, bool)      // the earlier event of its stream that it refers to; nil for none
+	streams   func(body any, r *Referred) []string // the ids of the further streams it needs; nil for none
 	decide    func(c *Command, f *Facts) ([]Emitted, error)
 }
+
+// effectiveAt is the name of the field by which a client says when something happened.
+const effectiveAt = "effectiveAt"
 
 // Rule declares the command name with its rule over states S and the fields of its struct C; what Common holds is added.
 // The rule is pure: it looks at the decision and the command and answers events, or a fault.
 func Rule[S, C any, P commanding[C]](name, doc string, rule func(Decision[S], *C) ([]Emitted, error), fields ...Field[C]) CommandType {
 	effective := func(c *C) *time.Time { return &P(c).common().EffectiveAt }
-	fields = append(append(fields, TimeField("effectiveAt", "When it happened in the world; the recorded time when missing. Not in the future.", effective).Optional()),
+	fields = append(append(fields, TimeField(effectiveAt, "When it happened in the world; the recorded time when missing. Not in the future.", effective).Optional()),
 		noteFields(func(c *C) *Note { return &P(c).common().Note })...)
 	return CommandType{
 		Name: name, Doc: doc, Fields: specs(fields),
@@ -126,12 +138,25 @@ func (t CommandType) Creating() CommandType {
 
 // Naming returns the command as one that also needs the streams that ids gives for its body.
 func Naming[C any](t CommandType, ids func(c *C) []string) CommandType {
-	t.Streams = func(m *Module, body any) []StreamID {
-		var streams []StreamID
-		for _, id := range ids(body.(*C)) {
-			streams = append(streams, m.Stream(id))
+	t.streams = func(body any, _ *Referred) []string { return ids(body.(*C)) }
+	return t
+}
+
+// Referring returns the command as one that refers to the event of its own stream whose id event gives. Its rule finds that
+// event in the facts; what it does happened, unless the client says otherwise, when that event did. ids gives the further
+// streams it needs, which depend on the event; it is not asked when there is none.
+func Referring[C any](t CommandType, event func(c *C) string, ids func(r *Referred) []string) CommandType {
+	t.Refers = func(body any) (Position, bool) {
+		p, err := ParseEventID(event(body.(*C)))
+		return p, err == nil
+	}
+	at := slices.IndexFunc(t.Fields, func(f Spec) bool { return f.Name == effectiveAt })
+	t.Fields[at].Doc = "When it happened in the world; when the event it refers to did, if missing. Not in the future."
+	t.streams = func(_ any, r *Referred) []string {
+		if r == nil {
+			return nil
 		}
-		return streams
+		return ids(r)
 	}
 	return t
 }
@@ -171,10 +196,34 @@ func (c *Command) Decide(f *Facts) ([]Emitted, error) {
 	return emitted, err
 }
 
-// NeededStreams are the streams the command must see: its own first, then those its body names.
-func (c *Command) NeededStreams() []StreamID {
-	if c.Type.Streams == nil {
-		return []StreamID{c.Stream}
+// Refers is the position of the event the command refers to, if it refers to one.
+func (c *Command) Refers() (Position, bool) {
+	if c.Type.Refers == nil {
+		return 0, false
 	}
-	return append([]StreamID{c.Stream}, c.Type.Streams(c.Module, c.Body)...)
+	return c.Type.Refers(c.Body)
+}
+
+// NeededStreams are the streams the command must see: its own first, then those its body names, or those that follow from the
+// event it refers to.
+func (c *Command) NeededStreams(r *Referred) []StreamID {
+	streams := []StreamID{c.Stream}
+	if c.Type.streams != nil {
+		for _, id := range c.Type.streams(c.Body, r) {
+			streams = append(streams, c.Module.Stream(id))
+		}
+	}
+	return streams
+}
+
+// EffectiveAt is when what the command does happened in the world: as the client said, else when the event it refers to did,
+// else when it is recorded.
+func (c *Command) EffectiveAt(f *Facts) time.Time {
+	switch at := c.Type.Effective(c.Body); {
+	case !at.IsZero():
+		return at
+	case f.Referred != nil:
+		return f.Referred.EffectiveAt
+	}
+	return f.At.Time
 }

@@ -2,6 +2,7 @@ package es_test
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -52,7 +53,7 @@ func TestCommandIsFilledComparedAndDecidedThroughItsTable(t *testing.T) {
 	}
 
 	c := es.Command{Module: &m, Type: asked, Stream: m.Stream("1"), Body: body}
-	needed := c.NeededStreams()
+	needed := c.NeededStreams(nil)
 	if !slices.Equal(needed, []es.StreamID{"mark:1", "mark:2"}) {
 		t.Errorf("it needs %v", needed)
 	}
@@ -67,9 +68,58 @@ func TestEventForAStreamTheCommandDidNotNameIsAnError(t *testing.T) {
 	for _, index := range []int{-1, 2} {
 		m := moving(index)
 		c := es.Command{Module: &m, Type: m.Command("move"), Stream: "mark:1", Body: &move{To: "2"}}
-		facts := es.Facts{Streams: c.NeededStreams(), States: make([]es.Folded, 2)}
+		facts := es.Facts{Streams: c.NeededStreams(nil), States: make([]es.Folded, 2)}
 		if got, err := c.Decide(&facts); err == nil || got != nil || !strings.Contains(err.Error(), "Marked") {
 			t.Errorf("stream %d: %+v, %v", index, got, err)
 		}
+	}
+}
+
+// undo asks to take back a mark that was made before, in its own stream and in the one whose id is the mark's number.
+type undo struct {
+	Mark string
+	es.Common
+}
+
+func TestCommandThatRefersToAnEventNeedsWhatFollowsFromItAndHappensWhenItDid(t *testing.T) {
+	m := markers()
+	m.Commands = []es.CommandType{es.Referring(es.Rule("undo", "Take a mark back.",
+		func(d es.Decision[int64], _ *undo) ([]es.Emitted, error) { return es.Emit(d.Referred.Event), nil },
+		es.StringField("mark", es.KindID, "Which.", func(c *undo) *string { return &c.Mark }),
+	), func(c *undo) string { return c.Mark }, func(r *es.Referred) []string {
+		return []string{strconv.FormatInt(r.Event.(marked).Number, 10)}
+	})}
+	moves := moving(0)
+	c := es.Command{Module: &m, Type: m.Command("undo"), Stream: "mark:1", Body: &undo{Mark: "evt-17"}}
+	if p, refers := c.Refers(); p != 17 || !refers {
+		t.Errorf("it refers to %d, %v", p, refers)
+	}
+	for _, other := range []es.Command{{Type: c.Type, Body: &undo{Mark: "17"}}, {Type: moves.Command("move"), Body: &move{}}} {
+		if p, refers := other.Refers(); refers {
+			t.Errorf("%+v refers to %d", other.Body, p)
+		}
+	}
+	if got := c.NeededStreams(nil); !slices.Equal(got, []es.StreamID{"mark:1"}) {
+		t.Errorf("without its event it needs %v", got)
+	}
+	now := time.Date(2025, 10, 28, 9, 0, 0, 0, time.UTC)
+	then, said := now.AddDate(-1, 0, 0), now.AddDate(-2, 0, 0)
+	r := &es.Referred{Recorded: &es.Recorded{EffectiveAt: then}, Event: marked{Number: 5}}
+	if got := c.NeededStreams(r); !slices.Equal(got, []es.StreamID{"mark:1", "mark:5"}) {
+		t.Errorf("it needs %v", got)
+	}
+	facts := &es.Facts{Streams: c.NeededStreams(r), States: make([]es.Folded, 2), Referred: r, At: es.Moment{Time: now}}
+	if got, err := c.Decide(facts); err != nil || !slices.Equal(got, es.Emit(marked{Number: 5})) {
+		t.Errorf("it emits %+v, %v", got, err)
+	}
+	if got := c.EffectiveAt(facts); got != then {
+		t.Errorf("it happened at %v, want %v", got, then)
+	}
+	if got := c.EffectiveAt(&es.Facts{At: facts.At}); got != now {
+		t.Errorf("without its event it happened at %v, want %v", got, now)
+	}
+	c.Body.(*undo).EffectiveAt = said
+	if got := c.EffectiveAt(facts); got != said {
+		t.Errorf("the client said %v, got %v", said, got)
 	}
 }

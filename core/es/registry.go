@@ -6,10 +6,6 @@ import (
 	"strings"
 )
 
-// Upcaster turns the stored data of one schema of an event into that of the next. It is total: every data its schema ever
-// allowed has an image.
-type Upcaster func(data []byte) ([]byte, error)
-
 // EventType says how one event is stored; EventOf builds it.
 type EventType struct {
 	Name    string
@@ -46,8 +42,29 @@ func (t EventType) Upcast(steps ...Upcaster) EventType {
 	return t
 }
 
-// ErrUnreadable is wrapped by the error for an event that this build cannot read: of an unknown type or a later schema.
+// UnreadableError is the error for an event that this build cannot read: of an unknown type or a later schema. Nothing is
+// wrong with the event. It matches ErrUnreadable.
+type UnreadableError struct {
+	Event         Position
+	Type          string
+	Schema, Known int // the event's schema, and the latest this build knows; 0: it does not know the type
+}
+
+// ErrUnreadable is what every UnreadableError is.
 var ErrUnreadable = errors.New("es: this build cannot read the event")
+
+// Error names the event and what can read it. It holds nothing of the event's data and may be shown to anybody.
+func (e *UnreadableError) Error() string {
+	known := "does not know this type"
+	if e.Known > 0 {
+		known = fmt.Sprintf("reads it up to schema %d", e.Known)
+	}
+	return fmt.Sprintf("%s is %s of schema %d and this build %s; run a build that knows schema %d of %s",
+		e.Event.EventID(), e.Type, e.Schema, known, e.Schema, e.Type)
+}
+
+// Is reports whether target is ErrUnreadable.
+func (e *UnreadableError) Is(target error) bool { return target == ErrUnreadable }
 
 // Registry knows the modules of a program and the events of all of them. It is read-only once built.
 type Registry struct {
@@ -123,10 +140,9 @@ func (r *Registry) Decode(rec *Recorded) (Event, error) {
 	t := r.events[rec.Type]
 	switch {
 	case t == nil:
-		return nil, fmt.Errorf("%w: %s has the unknown type %q; it was written by a build that has such a module", ErrUnreadable, rec.Position.EventID(), rec.Type)
+		return nil, &UnreadableError{Event: rec.Position, Type: rec.Type, Schema: rec.Schema}
 	case rec.Schema > t.Schema:
-		return nil, fmt.Errorf("%w: %s is %s of schema %d and this build knows it up to schema %d; run the build that wrote it, or a later one",
-			ErrUnreadable, rec.Position.EventID(), rec.Type, rec.Schema, t.Schema)
+		return nil, &UnreadableError{Event: rec.Position, Type: rec.Type, Schema: rec.Schema, Known: t.Schema}
 	case rec.Schema < 1:
 		return nil, fmt.Errorf("%w: %s has schema %d", ErrCorrupt, rec.Position.EventID(), rec.Schema)
 	}

@@ -98,8 +98,8 @@ func TestDecodeSaysWhatItCannotReadAndWhatToDo(t *testing.T) {
 		is        error
 		says      []string
 	}{
-		{"a later schema", "Marked", 4, `{}`, es.ErrUnreadable, []string{"evt-9", "Marked", "schema 4", "up to schema 3", "a later one"}},
-		{"an unknown type", "Unheard", 1, `{}`, es.ErrUnreadable, []string{"evt-9", `"Unheard"`}},
+		{"a later schema", "Marked", 4, `{}`, es.ErrUnreadable, []string{"evt-9", "Marked", "schema 4", "up to schema 3", "run a build that knows schema 4 of Marked"}},
+		{"an unknown type", "Unheard", 1, `{}`, es.ErrUnreadable, []string{"evt-9", "Unheard", "does not know this type", "run a build that knows schema 1 of Unheard"}},
 		{"schema 0", "Marked", 0, `{}`, es.ErrCorrupt, []string{"evt-9", "schema 0"}},
 		{"data that no upcaster takes", "Marked", 2, `{"refuse":""}`, es.ErrCorrupt, []string{"evt-9", "from schema 2", "no number in it"}},
 		{"data without a member", "Marked", 3, `{}`, es.ErrCorrupt, []string{"evt-9", "Marked", `"number" is missing`}},

@@ -1,6 +1,8 @@
 package es
 
 import (
+	"fmt"
+	"hash/fnv"
 	"strconv"
 	"strings"
 	"time"
@@ -30,6 +32,17 @@ type ViewField struct {
 	Lookup Lookup
 	Sorted bool // documents can be sorted by it; ties are broken by id
 	Search bool // its words can be searched with ?q=
+}
+
+// Shape is a short word that stands for the fields of the view: their names, what they hold and how they are found. Documents
+// of another shape, made by another build, are not documents of this view.
+func (v *View) Shape() string {
+	h := fnv.New64a()
+	for i := range v.Fields {
+		f := &v.Fields[i]
+		_, _ = fmt.Fprintf(h, "%s %s %d %t %t\n", f.Name, f.Kind, f.Lookup, f.Sorted, f.Search) // a hash takes everything
+	}
+	return fmt.Sprintf("%016x", h.Sum64())
 }
 
 // Value is one field's value: Str for kinds that are strings, Int for integers, microseconds since 1970 for times.

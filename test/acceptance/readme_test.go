@@ -55,7 +55,8 @@ func TestEveryCommandOfTheReadmeWorksAsWritten(t *testing.T) {
 		`"version":2,"position":3,`,                               // the past by version
 		`"currency":"EUR","balance":70,"effectiveAt":"2024-12-31`, // the past in the world
 		"MoneyDeposited,70,70,",                                   // the statement
-		`"balance":1070`,                                          // found in the list
+		`"balance":1300,"events":[{"id":"evt-8","eventType":"EntryCorrected"`, `"code":"already_corrected"`,
+		`"balance":1370`, // found in the list
 		"The configuration is right.",
 		"2        2       5              0        1         0", // the import
 		"2        0       0              5        1         0", // and the same again
@@ -110,11 +111,11 @@ func TestTheReadmesProductionWorksAsWritten(t *testing.T) {
 	}
 	out := runTour(t, env, shellBlocks(text))
 	for _, want := range []string{
-		"2        2       5              0        1         0",                                            // the import
-		`"id":"example-1","owner":"Owner of example-1","currency":"EUR","status":"open","balance":72951,`, // through the other process
-		"2        0       0              5        1         0",                                            // the same again, through the one that is left
-		`"account":"example-1","version":5,"position":8,"balance":73451,`,                                 // it takes commands
-		`"status":"open","balance":73451,"overdraftLimit":0,"version":5,"position":8,`,                    // and the standby shows them
+		"2        2       5              0        1         0",                                                                             // the import
+		`"id":"example-1","owner":"Owner of example-1","ownerName":"Owner of example-1","currency":"EUR","status":"open","balance":72951,`, // through the other process
+		"2        0       0              5        1         0",                                                                             // the same again, through the one that is left
+		`"account":"example-1","version":5,"position":8,"balance":73451,`,                                                                  // it takes commands
+		`"status":"open","balance":73451,"overdraftLimit":0,"version":5,"position":8,`,                                                     // and the standby shows them
 	} {
 		if !strings.Contains(out, want) {
 			t.Errorf("it never shows %s", want)

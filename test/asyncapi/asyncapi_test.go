@@ -244,7 +244,7 @@ func TestTheCommandsOfTheExamplesAreDecidedAndTheirEventsAreAsDescribed(t *testi
 	execute("create")
 	execute("create", "acc-101", "acc-102", "cmd-1", "other-1")
 	execute("create", "acc-101", "acc-103", "cmd-1", "other-2")
-	for _, command := range []string{"deposit", "withdraw", "transfer", "set-overdraft-limit", "freeze", "unfreeze", "close"} {
+	for _, command := range []string{"deposit", "withdraw", "transfer", "correct", "set-overdraft-limit", "freeze", "unfreeze", "close"} {
 		execute(command)
 	}
 	seen := map[string]bool{}

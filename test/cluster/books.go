@@ -83,7 +83,7 @@ func (b *Books) post(t testing.TB, e *Event) {
 		t.Errorf("position %d: version %d of %s is %s, after version %d", e.Position, e.Version, a.ID, e.EventType, a.Version)
 	}
 	switch e.EventType {
-	case "MoneyDeposited", "MoneyTransferredIn":
+	case "MoneyDeposited", "MoneyTransferredIn", "EntryCorrected":
 		a.Balance += e.Data.Amount
 	case "MoneyWithdrawn", "MoneyTransferredOut":
 		a.Balance -= e.Data.Amount

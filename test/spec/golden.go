@@ -20,7 +20,8 @@ var update = flag.Bool("update", false, "write golden events that are missing; t
 
 // Golden holds the module to what it has ever stored. dir has one file <Type>.v<schema>.json per event type and schema,
 // frozen for ever: the event as a store keeps it. Each must be readable, and those of the current schema must be what the
-// samples, one per event type with every field filled, are written as. Run a test with -update to freeze what is new.
+// samples, one per event type with every field filled, are written as. The file schemas.txt there says which fields each schema
+// has, and no schema may get others. Run a test with -update to freeze what is new.
 func Golden(t *testing.T, m es.Module, dir string, samples ...es.Event) {
 	registry, err := es.NewRegistry(m)
 	if err != nil {
@@ -39,6 +40,7 @@ func Golden(t *testing.T, m es.Module, dir string, samples ...es.Event) {
 			unchanged(t, registry, goldenFile(dir, of.Name, of.Schema), samples[at])
 		})
 	}
+	t.Run("every schema that was ever stored has the fields it had", func(t *testing.T) { schemas(t, m, dir) })
 }
 
 func goldenFile(dir, name string, schema int) string {

@@ -17,6 +17,7 @@ type History struct {
 	module   *es.Module
 	registry *es.Registry
 	states   map[es.StreamID]es.Folded
+	events   []es.Referred // by position, from 1
 	head     es.Position
 }
 
@@ -39,7 +40,8 @@ func (h *History) State(id string) any { return h.states[h.module.Stream(id)].St
 func (h *History) Append(id string, events ...es.Event) error {
 	stream := h.module.Stream(id)
 	for _, e := range events {
-		if err := h.append(stream, e, epoch.Add(time.Duration(h.head)*time.Second)); err != nil {
+		at := epoch.Add(time.Duration(h.head) * time.Second)
+		if err := h.append(stream, e, at, at); err != nil {
 			return err
 		}
 	}
@@ -52,7 +54,11 @@ func (h *History) Do(a Action) (Streams, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := es.Facts{Streams: c.NeededStreams(), At: es.Moment{Time: epoch.Add(time.Duration(h.head) * time.Second), Position: h.head + 1}}
+	f := es.Facts{At: es.Moment{Time: epoch.Add(time.Duration(h.head) * time.Second), Position: h.head + 1}}
+	if p, refers := c.Refers(); refers {
+		f.Referred = h.referred(c.Stream, p)
+	}
+	f.Streams = c.NeededStreams(f.Referred)
 	for _, s := range f.Streams {
 		f.States = append(f.States, h.states[s])
 	}
@@ -66,7 +72,7 @@ func (h *History) Do(a Action) (Streams, error) {
 			return nil, fmt.Errorf("%s emitted %s, which is not among the events it declares", a, e.Event.EventType())
 		}
 		to := f.Streams[e.Stream]
-		if err := h.append(to, e.Event, f.At.Time); err != nil {
+		if err := h.append(to, e.Event, f.At.Time, c.EffectiveAt(&f)); err != nil {
 			return nil, err
 		}
 		got = append(got, stream{h.module.ID(to), []es.Event{e.Event}})
@@ -82,10 +88,18 @@ func (h *History) listed(err error) error {
 	return err
 }
 
-func (h *History) append(to es.StreamID, e es.Event, at time.Time) error {
+// referred is the event at p of the stream; nil if it has none there.
+func (h *History) referred(of es.StreamID, p es.Position) *es.Referred {
+	if p > es.Position(len(h.events)) || h.events[p-1].Stream != of {
+		return nil
+	}
+	return &h.events[p-1]
+}
+
+func (h *History) append(to es.StreamID, e es.Event, at, effective time.Time) error {
 	by := es.Metadata{Principal: "local"}
 	rec, err := record(h.registry, e, es.Recorded{
-		Stream: to, Version: h.states[to].Version + 1, Position: h.head + 1, RecordedAt: at, EffectiveAt: at, Metadata: by.AppendJSON(nil),
+		Stream: to, Version: h.states[to].Version + 1, Position: h.head + 1, RecordedAt: at, EffectiveAt: effective, Metadata: by.AppendJSON(nil),
 	})
 	if err != nil {
 		return err
@@ -102,6 +116,7 @@ func (h *History) append(to es.StreamID, e es.Event, at time.Time) error {
 		return err
 	}
 	h.states[to], h.head = folded, rec.Position
+	h.events = append(h.events, es.Referred{Recorded: &rec, Event: back})
 	return nil
 }
 
