@@ -7,6 +7,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"sync"
+	"time"
 
 	"daybook/core/es"
 	"daybook/core/fault"
@@ -31,6 +32,9 @@ const (
 	snapshotQueue = 1024 // offers that may wait
 	snapshotBatch = 1000 // snapshots that are written together, about
 	snapshotTries = 3    // snapshots that are looked at before a history is read without
+
+	// snapshotPace is how long offers are gathered. Nobody waits for snapshots, and many at once take less from commands.
+	snapshotPace = 100 * time.Millisecond
 )
 
 func newSnapshots(o *Options) *snapshots {
@@ -59,6 +63,7 @@ func (s *snapshots) run(ctx context.Context) {
 	for failures := 0; ctx.Err() == nil; {
 		select {
 		case states := <-s.queue:
+			pause(ctx, snapshotPace)
 			err := s.save(ctx, s.gather(states))
 			switch {
 			case err == nil:
