@@ -73,6 +73,7 @@ func New(c Config, build Build, log *slog.Logger, extra ...Extension) (_ *App, e
 	options := engine.Options{
 		Registry: registry, Now: time.Now, Reactors: all.Reactors, Process: process(),
 		EventsTopic: prefix + ".events", CommandsTopic: msgapi.Topic(prefix), Source: "/" + prefix,
+		SnapshotEvery: c.Snapshots.Every,
 	}
 	if options.Store, err = open("store", stores, c.Store.Driver, a.parts(registry)); err != nil {
 		return nil, err
@@ -167,6 +168,7 @@ func (a *App) Run(ctx context.Context) error {
 	commands, stopCommands := context.WithCancel(work)
 	defer stopCommands()
 	front.Go(func() { a.engine.RunCommands(commands) })
+	back.Go(func() { a.engine.RunSnapshots(work) })
 	if a.has(RoleRelay) {
 		back.Go(func() { a.engine.RunRelay(work) })
 		back.Go(func() { a.engine.RunReactors(work) })

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -29,9 +30,10 @@ type Config struct {
 		Driver        string
 		Elasticsearch struct{ URL, Prefix string }
 	}
-	Roles []string
-	Units []Unit
-	Log   struct{ Level, Format string }
+	Snapshots struct{ Every int }
+	Roles     []string
+	Units     []Unit
+	Log       struct{ Level, Format string }
 }
 
 // Unit is what accounts may be kept in besides the currencies of ISO 4217: points, credits, energy.
@@ -89,6 +91,7 @@ func keys() []key {
 		{"views.elasticsearch.url", "", "The cluster, such as http://user:password@host:9200; several with commas between.", nil},
 		{"views.elasticsearch.prefix", "daybook", "What the names of this ledger's indices begin with.", nil},
 		{"roles", allRoles, "What this process does.", func() []string { return allRoles }},
+		{"snapshots.every", 100, "After how many events of an account its state is kept, so that the past of a long one is found as fast as that of a short one; 0: never.", nil},
 		{"units", []any{}, "What accounts may be kept in besides ISO 4217 currencies, such as {code: KWH, digits: 3}.", nil},
 		{"log.level", "info", "The least grave message that is logged.", func() []string { return slices.Sorted(maps.Keys(logLevels)) }},
 		{"log.format", "auto", "text for people, json for machines; auto: text on a terminal.", func() []string { return []string{"auto", "json", "text"} }},
@@ -106,6 +109,8 @@ func Flags(f *pflag.FlagSet) {
 		switch v := k.value.(type) {
 		case string:
 			f.String(k.name, v, usage)
+		case int:
+			f.Int(k.name, v, usage)
 		case []string:
 			f.StringSlice(k.name, v, usage)
 		}
@@ -146,10 +151,7 @@ func Load(flags *pflag.FlagSet, environ []string) (Config, []Setting, error) {
 			s.Value, s.Origin = v.Get(k.name), fmt.Sprintf("%s:%d", file.path, line)
 		}
 		if text, ok := vars[k.env()]; ok {
-			s.Value, s.Origin = text, "environment variable "+k.env()
-			if _, list := k.value.([]string); list {
-				s.Value = splitList(text)
-			}
+			s.Value, s.Origin = k.parse(text), "environment variable "+k.env()
 			if k.fileOnly() {
 				problems = append(problems, fmt.Sprintf("%s: %q is a list of records and can only be set in a file", s.Origin, k.name))
 				continue
@@ -161,7 +163,7 @@ func Load(flags *pflag.FlagSet, environ []string) (Config, []Setting, error) {
 			if _, list := k.value.([]string); list {
 				s.Value, _ = flags.GetStringSlice(k.name)
 			} else {
-				s.Value = flag.Value.String()
+				s.Value = k.parse(flag.Value.String())
 			}
 			v.Set(k.name, s.Value)
 		}
@@ -190,6 +192,19 @@ func Default() Config {
 	return c
 }
 
+// parse turns the text of a variable or a flag into a value of the setting's type; one that it cannot be stays a text.
+func (k key) parse(text string) any {
+	switch k.value.(type) {
+	case []string:
+		return splitList(text)
+	case int:
+		if n, err := strconv.Atoi(text); err == nil {
+			return n
+		}
+	}
+	return text
+}
+
 // check says what is wrong with a setting's value.
 func (k key) check(s Setting) []string {
 	var values []string
@@ -201,6 +216,11 @@ func (k key) check(s Setting) []string {
 		values = []string{v}
 	case []string:
 		values = v
+	case int:
+		if _, number := k.value.(int); number && v >= 0 {
+			return nil
+		}
+		return []string{fmt.Sprintf("%s: %q must be %s, not %d", s.Origin, k.name, k.shape(), v)}
 	case []any:
 		if k.fileOnly() {
 			return nil
@@ -232,6 +252,8 @@ func (k key) shape() string {
 		return "a list of words"
 	case []any:
 		return "a list of records"
+	case int:
+		return "a whole number from 0 on"
 	}
 	return "a text"
 }

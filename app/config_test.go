@@ -87,6 +87,8 @@ func TestWhatIsWrongIsSaid(t *testing.T) {
 		"an unknown role":                  {file: "roles: [api, cook]\n", want: []string{":1", `"cook"`, "api, relay, project, messages"}},
 		"no role":                          {file: "roles: []\n", want: []string{":1", "at least one of"}},
 		"a number for a text":              {file: "http: {addr: 8080}\n", want: []string{":1", `"http.addr" must be a text, not 8080`}},
+		"a text for a number":              {environ: []string{"DAYBOOK_SNAPSHOTS_EVERY=often"}, want: []string{"DAYBOOK_SNAPSHOTS_EVERY", "whole number from 0 on", "often"}},
+		"a number below zero":              {file: "snapshots: {every: -1}\n", want: []string{":1", "whole number from 0 on", "-1"}},
 		"a text for a list":                {file: "units: KWH\n", want: []string{":1", `"units" must be a list of records`}},
 		"a list of records by variable":    {environ: []string{"DAYBOOK_UNITS=KWH"}, want: []string{"DAYBOOK_UNITS", "only be set in a file"}},
 		"an unknown member of a unit":      {file: "units: [{code: KWH, digit: 3}]\n", want: []string{"digit"}},

@@ -30,6 +30,7 @@ type Store struct {
 	refusals    []*ports.Outcome // in the order they were kept
 	newest      time.Time        // the latest recorded time seen, of events and outcomes
 	checkpoints map[string]es.Position
+	snapshots   map[es.StreamID][]ports.Snapshot // by position
 }
 
 // New gives an empty store.
@@ -39,6 +40,7 @@ func New() *Store {
 		streams:     map[es.StreamID][]es.Position{},
 		outcomes:    map[string]*ports.Outcome{},
 		checkpoints: map[string]es.Position{},
+		snapshots:   map[es.StreamID][]ports.Snapshot{},
 	}
 	s.life, s.end = context.WithCancel(context.Background())
 	return s

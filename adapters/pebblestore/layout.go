@@ -16,6 +16,7 @@ const (
 	tableOutcomes    = 'c'
 	tableRefusals    = 'x'
 	tableCheckpoints = 'p'
+	tableSnapshots   = 'z'
 )
 
 // streamEnd ends a stream's id in a key. Ids cannot contain it, so no stream's keys lie between those of another.

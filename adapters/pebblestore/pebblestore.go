@@ -8,6 +8,7 @@
 //	'c' key                    the outcome of a command, see appendOutcome
 //	'x' recorded time, key     a refusal, by age, so that it can be forgotten
 //	'p' name                   a checkpoint
+//	'z' stream 0x00 position   a snapshot of the stream
 //
 // A commit is one Pebble batch, synced. The file DAYBOOK next to Pebble's own says that the directory is ours and in
 // which format, so that both are known before Pebble touches anything.

@@ -9,6 +9,7 @@ type queries struct {
 	addBatch, notify, findBatch                            string
 	head, stream, feed, positionAt, outcome                string
 	checkpoint, saveCheckpoint, lease, release             string
+	snapshot, saveSnapshots                                string
 	listen, forgetBatches, forgetRefusals, migrationsTable string
 }
 
@@ -68,6 +69,15 @@ func queriesFor(schema string) queries {
 			WHERE l.holder = $2 OR l.expires_at <= clock_timestamp() RETURNING token`,
 		release: `UPDATE daybook.leases SET expires_at = '-infinity' WHERE name = $1 AND token = $2`,
 
+		snapshot: `SELECT position, body FROM daybook.snapshots WHERE stream_id = $1 AND position <= $2 ORDER BY position DESC LIMIT 1`,
+		// In one order, so that several who save never wait for each other in a circle; rows that would not change are left alone.
+		saveSnapshots: `WITH lazily AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true) AS how)
+			INSERT INTO daybook.snapshots AS s (stream_id, position, body)
+			SELECT DISTINCT ON (n.stream, n.position) n.stream, n.position, n.body
+			FROM lazily, unnest($1::text[], $2::bigint[], $3::bytea[]) WITH ORDINALITY n(stream, position, body, i)
+			WHERE lazily.how IS NOT NULL ORDER BY n.stream, n.position, n.i DESC
+			ON CONFLICT (stream_id, position) DO UPDATE SET body = EXCLUDED.body WHERE s.body <> EXCLUDED.body`,
+
 		listen:        `LISTEN "daybook.events"`,
 		forgetBatches: `DELETE FROM daybook.batches WHERE committed_at < clock_timestamp() - interval '10 minutes'`,
 		forgetRefusals: `DELETE FROM daybook.outcomes WHERE refusal
@@ -77,7 +87,7 @@ func queriesFor(schema string) queries {
 	q.setOutcomes = q.addOutcomes + ` ON CONFLICT (key) DO UPDATE SET refusal = EXCLUDED.refusal, recorded_at = EXCLUDED.recorded_at, body = EXCLUDED.body`
 	for _, statement := range []*string{
 		&q.setUp, &q.lock, &q.evict, &q.last, &q.tails, &q.known, &q.versions, &q.addEvents, &q.addOutcomes, &q.setOutcomes, &q.addBatch, &q.notify, &q.findBatch,
-		&q.head, &q.stream, &q.feed, &q.positionAt, &q.outcome, &q.checkpoint, &q.saveCheckpoint, &q.lease, &q.release,
+		&q.head, &q.stream, &q.feed, &q.positionAt, &q.outcome, &q.checkpoint, &q.saveCheckpoint, &q.lease, &q.release, &q.snapshot, &q.saveSnapshots,
 		&q.listen, &q.forgetBatches, &q.forgetRefusals, &q.migrationsTable,
 	} {
 		*statement = inSchema(*statement, schema)

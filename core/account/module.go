@@ -20,6 +20,7 @@ func Module(currency func(code string) (problem string)) es.Module {
 			Amount:   amount,
 		},
 		Apply: es.Applying(apply),
+		State: state(),
 	}
 }
 

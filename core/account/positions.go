@@ -1,7 +1,10 @@
 package account
 
 import (
+	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 
 	"daybook/core/es"
 )
@@ -28,4 +31,40 @@ func (s Positions) With(p es.Position) Positions {
 	}
 	slices.Sort(run)
 	return append(slices.Clone(s[:n]), run)
+}
+
+// text is the set as snapshots keep it: its runs, parted by semicolons, of positions, parted by blanks.
+func (s Positions) text() string {
+	var b strings.Builder
+	for i, run := range s {
+		if i > 0 {
+			b.WriteByte(';')
+		}
+		for j, p := range run {
+			if j > 0 {
+				b.WriteByte(' ')
+			}
+			b.WriteString(strconv.FormatUint(uint64(p), 10))
+		}
+	}
+	return b.String()
+}
+
+// parsePositions reads back what text wrote.
+func parsePositions(text string) (s Positions, err error) {
+	if text == "" {
+		return nil, nil
+	}
+	for part := range strings.SplitSeq(text, ";") {
+		var run []es.Position
+		for digits := range strings.SplitSeq(part, " ") {
+			n, err := strconv.ParseUint(digits, 10, 64)
+			if err != nil || len(run) > 0 && es.Position(n) <= run[len(run)-1] {
+				return nil, fmt.Errorf("account: %q is no set of positions", text)
+			}
+			run = append(run, es.Position(n))
+		}
+		s = append(s, run)
+	}
+	return s, nil
 }

@@ -24,6 +24,7 @@ type working struct {
 	last     time.Time // recorded time of the last event
 	now      time.Time
 	batch    ports.Batch
+	passed   []es.Folded // states of the batch that should get a snapshot
 	commands int
 	undo     []undo   // of the ticket being decided
 	scratch  es.Facts // of the job being decided
@@ -52,10 +53,12 @@ func (w *working) reset() {
 	clear(w.slots)
 	clear(w.batch.Events)
 	clear(w.batch.Outcomes)
+	clear(w.passed)
 	*w = working{
 		needs: ports.Needs{Streams: w.needs.Streams[:0], Keys: w.needs.Keys[:0]},
 		slots: w.slots[:0], slotOf: w.slotOf, keyOf: w.keyOf, outcomes: w.outcomes[:0], undo: w.undo[:0], scratch: w.scratch,
-		batch: ports.Batch{Events: w.batch.Events[:0], Outcomes: w.batch.Outcomes[:0]},
+		passed: w.passed[:0],
+		batch:  ports.Batch{Events: w.batch.Events[:0], Outcomes: w.batch.Outcomes[:0]},
 	}
 	if w.slotOf == nil {
 		w.slotOf, w.keyOf = map[es.StreamID]int{}, map[string]int{}
@@ -115,13 +118,13 @@ func (s *sequencer) decide(t *Ticket) {
 		return
 	}
 	defer t.lane.settle(t)
-	events, outcomes, last := len(w.batch.Events), len(w.batch.Outcomes), w.last
+	events, outcomes, passed, last := len(w.batch.Events), len(w.batch.Outcomes), len(w.passed), w.last
 	for i := range t.jobs {
 		j := &t.jobs[i]
 		s.decideJob(j)
 		if t.atomic && j.result.Err != nil {
 			w.takeBack(t, i, events, outcomes)
-			w.last = last
+			w.passed, w.last = w.passed[:passed], last
 			return
 		}
 	}
@@ -187,6 +190,9 @@ func (s *sequencer) decideJob(j *job) {
 	}
 	if err == nil {
 		err = w.accept(j, facts, emitted, at)
+	}
+	if j.standing == written {
+		s.pass(facts)
 	}
 	if err != nil {
 		j.result = Result{Err: err}
@@ -302,6 +308,16 @@ func (w *working) accept(j *job, f *es.Facts, emitted []es.Emitted, at time.Time
 		w.commands++
 	}
 	return nil
+}
+
+// pass notes which states after a command should get a snapshot.
+func (s *sequencer) pass(f *es.Facts) {
+	w := &s.working
+	for i, u := range w.undo[len(w.undo)-len(f.Streams):] {
+		if s.snapshots.due(u.before.Version, f.States[i].Version) {
+			w.passed = append(w.passed, f.States[i])
+		}
+	}
 }
 
 // moveOn makes the states after a command those that the next one is decided on.

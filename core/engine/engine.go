@@ -32,6 +32,9 @@ type Options struct {
 	QueueSize int // commands that may wait; more are refused
 	BatchSize int // commands that are written together at the most
 	CacheSize int // streams whose state is kept in memory, about
+
+	// SnapshotEvery is after how many events of a stream its state is kept in a snapshot. Zero: none are made or used.
+	SnapshotEvery int
 }
 
 // Engine is the inside of the hexagon. Its methods may be called concurrently; Run methods are called once each.
@@ -39,6 +42,7 @@ type Engine struct {
 	Options
 	sequencer *sequencer
 	projector *projector
+	snapshots *snapshots
 	rebuilds  rebuilds
 }
 
@@ -54,8 +58,9 @@ func New(o Options) *Engine {
 	orDefault(&o.CacheSize, 100_000)
 	o.Process = cmp.Or(o.Process, "daybook")
 	e := &Engine{Options: o}
-	e.sequencer = newSequencer(&e.Options)
-	e.projector = newProjector(&e.Options)
+	e.snapshots = newSnapshots(&e.Options)
+	e.sequencer = newSequencer(&e.Options, e.snapshots)
+	e.projector = newProjector(&e.Options, e.snapshots)
 	return e
 }
 
@@ -64,6 +69,9 @@ func (e *Engine) RunCommands(ctx context.Context) { e.sequencer.run(ctx) }
 
 // RunRelay publishes the feed to the bus, in position order and at least once, until ctx ends.
 func (e *Engine) RunRelay(ctx context.Context) { e.relay().run(ctx) }
+
+// RunSnapshots writes the snapshots that commands and queries come by, until ctx ends. Nobody waits for it.
+func (e *Engine) RunSnapshots(ctx context.Context) { e.snapshots.run(ctx) }
 
 // RunReactors shows the feed to the reactors until ctx ends.
 func (e *Engine) RunReactors(ctx context.Context) {

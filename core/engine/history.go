@@ -60,13 +60,20 @@ func (e *Engine) walk(ctx context.Context, id es.StreamID, u Until, f func(*es.R
 	}
 }
 
-// StateAt folds an aggregate's history up to a moment. It is NotFound if the aggregate did not exist yet, and ErrNoVersion
+// StateAt is the state of an aggregate at a moment of its history, folded from the nearest snapshot before. It is NotFound if the aggregate did not exist yet, and ErrNoVersion
 // for a version it never had.
 func (e *Engine) StateAt(ctx context.Context, m *es.Module, id string, u Until) (es.Folded, error) {
 	f := es.Folded{Stream: m.Stream(id)}
-	err := e.walk(ctx, f.Stream, u, func(r *es.Recorded) error {
-		return unreadable(e.Registry.Fold(&f, r))
-	})
+	position, _, err := e.bound(ctx, u)
+	if err == nil && u.Version > 0 {
+		var at []es.Recorded
+		if at, err = e.Store.ReadStream(ctx, f.Stream, u.Version-1, 1); len(at) > 0 {
+			position = at[0].Position
+		}
+	}
+	if err == nil {
+		err = e.snapshots.fold(ctx, &f, position)
+	}
 	switch {
 	case err != nil:
 		return f, err

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime/debug"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -19,18 +18,19 @@ import (
 // read from the store, from the checkpoint to the head, so a lost, repeated or reordered message does no harm.
 type projector struct {
 	*Options
-	mu      sync.Mutex // held while the views are written
-	token   ports.Token
-	states  *states
-	parked  map[es.StreamID]string // and why
-	at      es.Position
-	open    bool         // the views are open, and p.at and p.parked are theirs
-	reached es.Watermark // the checkpoint of the views as written here
-	filling atomic.Bool  // the views are being filled and closed to readers
+	snapshots *snapshots
+	mu        sync.Mutex // held while the views are written
+	token     ports.Token
+	states    *states
+	parked    map[es.StreamID]string // and why
+	at        es.Position
+	open      bool         // the views are open, and p.at and p.parked are theirs
+	reached   es.Watermark // the checkpoint of the views as written here
+	filling   atomic.Bool  // the views are being filled and closed to readers
 }
 
-func newProjector(o *Options) *projector {
-	return &projector{Options: o, states: newStates(o.CacheSize), parked: map[es.StreamID]string{}}
+func newProjector(o *Options, snapshots *snapshots) *projector {
+	return &projector{Options: o, snapshots: snapshots, states: newStates(o.CacheSize), parked: map[es.StreamID]string{}}
 }
 
 // viewsLease is the lease of those who write shared views.
@@ -284,7 +284,7 @@ func (p *projector) project(ctx context.Context, rec *es.Recorded, touched map[e
 	if p.waits(rec.Stream) || k.Version >= rec.Version {
 		return nil
 	}
-	if err := p.fold(&k.Folded, rec); err != nil {
+	if err := p.snapshots.add(&k.Folded, rec); err != nil {
 		p.park(rec, err)
 	}
 	return nil
@@ -308,34 +308,19 @@ func (p *projector) state(ctx context.Context, rec *es.Recorded) (*known, error)
 	return &k, nil
 }
 
-// fold is the registry's Fold with a panic of a module turned into an error.
-func (p *projector) fold(f *es.Folded, rec *es.Recorded) (err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("engine: %s panicked when applied: %v\n%s", rec.Position.EventID(), r, debug.Stack())
-		}
-	}()
-	return p.Registry.Fold(f, rec)
-}
-
 // load folds the events of a stream that k has not seen and that come before rec.
 func (p *projector) load(ctx context.Context, k *known, rec *es.Recorded) error {
-	for k.Version < rec.Version-1 {
-		page, err := p.Store.ReadStream(ctx, rec.Stream, k.Version, min(pageSize, int(rec.Version-1-k.Version)))
-		if err != nil {
-			return err
-		}
-		if len(page) == 0 {
-			return fmt.Errorf("engine: %s is version %d of %s, but the stream ends at version %d", rec.Position.EventID(), rec.Version, rec.Stream, k.Version)
-		}
-		for i := range page {
-			if err := p.fold(&k.Folded, &page[i]); err != nil {
-				p.park(&page[i], err)
-				return nil
-			}
-		}
+	k.Stream = rec.Stream
+	err := p.snapshots.fold(ctx, &k.Folded, rec.Position-1)
+	var stuck *unfoldable
+	switch {
+	case errors.As(err, &stuck):
+		p.park(stuck.rec, stuck.err)
+		return nil
+	case err == nil && k.Version < rec.Version-1:
+		return fmt.Errorf("engine: %s is version %d of %s, but the stream ends at version %d", rec.Position.EventID(), rec.Version, rec.Stream, k.Version)
 	}
-	return nil
+	return err
 }
 
 func (p *projector) park(rec *es.Recorded, err error) {

@@ -162,7 +162,7 @@ func TestViews(t *testing.T) {
 		w.catchUp()
 		other := newWorld(t)
 		other.must(other.create("b"))
-		w.engine.projector = newProjector(&w.engine.Options)
+		w.engine.projector = newProjector(&w.engine.Options, w.engine.snapshots)
 		w.engine.projector.Store = other.store
 		w.startProjector()
 		if _, err := w.viewBalance("a"); err == nil {

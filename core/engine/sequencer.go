@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"daybook/core/es"
@@ -14,8 +15,9 @@ import (
 // machine: run calls step for one batch after another; a test may do so in its own order.
 type sequencer struct {
 	*Options
-	queue   chan *Ticket
-	stopped chan struct{} // closed when no batch will be taken any more
+	snapshots *snapshots
+	queue     chan *Ticket
+	stopped   chan struct{} // closed when no batch will be taken any more
 
 	states  *states
 	head    es.Position // of the store after the last unit of work
@@ -23,8 +25,8 @@ type sequencer struct {
 	working working
 }
 
-func newSequencer(o *Options) *sequencer {
-	return &sequencer{Options: o, queue: make(chan *Ticket, o.QueueSize), stopped: make(chan struct{}), states: newStates(o.CacheSize)}
+func newSequencer(o *Options, snapshots *snapshots) *sequencer {
+	return &sequencer{Options: o, snapshots: snapshots, queue: make(chan *Ticket, o.QueueSize), stopped: make(chan struct{}), states: newStates(o.CacheSize)}
 }
 
 // submit puts a ticket into the queue. When the queue is full it waits for room, or fails with ErrOverloaded.
@@ -175,6 +177,7 @@ func (s *sequencer) transact(ctx context.Context, batch []*Ticket, began time.Ti
 	}
 	s.head += es.Position(len(w.batch.Events))
 	s.keep()
+	s.snapshots.offer(slices.Clone(w.passed))
 	s.Observer.Committed(ports.Commit{
 		Commands: w.commands, Events: w.batch.Events, Head: s.head, Began: began, Locked: locked, Decided: decided, Ended: s.Now(),
 	})
@@ -226,18 +229,5 @@ func (s *sequencer) load(ctx context.Context, id es.StreamID) (known, error) {
 		return k, err
 	}
 	k.at = head // what is written after this is in the tail that the unit of work gives
-	for {
-		page, err := s.Store.ReadStream(ctx, id, k.Version, pageSize)
-		if err != nil {
-			return k, err
-		}
-		for i := range page {
-			if err := s.Registry.Fold(&k.Folded, &page[i]); err != nil {
-				return k, unreadable(err)
-			}
-		}
-		if len(page) < pageSize {
-			return k, nil
-		}
-	}
+	return k, s.snapshots.fold(ctx, &k.Folded, head)
 }

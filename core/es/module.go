@@ -20,6 +20,7 @@ type Module struct {
 	Refusals []*fault.Fault // what its rules may answer, for documents
 	Ledger   *Ledger        // for modules whose streams keep an amount; else nil
 	Apply    func(state any, e Event) any
+	State    StateType // how states are kept in snapshots; zero: they are not
 }
 
 // Stream is the stream of the aggregate with this id.

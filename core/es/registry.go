@@ -92,6 +92,7 @@ func NewRegistry(modules ...Module) (*Registry, error) {
 			t.module = m
 			r.events[t.Name] = &t
 		}
+		m.State.shape = shapeOf(m)
 		r.Modules = append(r.Modules, m)
 		r.prefixes[m.Prefix] = m
 	}

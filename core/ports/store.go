@@ -55,6 +55,12 @@ type Store interface {
 	// same name has had a higher token.
 	SaveCheckpoint(ctx context.Context, name string, token Token, p es.Position) error
 
+	// SaveSnapshots keeps snapshots, each in the place of one of the same stream and position. They save time and are never the
+	// truth: any of them may be gone at any time, as after a crash. Nobody who writes events waits for it.
+	SaveSnapshots(ctx context.Context, all []Snapshot) error
+	// Snapshot gives the snapshot of the stream with the highest position up to the one given, or nil. It is not checked.
+	Snapshot(ctx context.Context, stream es.StreamID, upTo es.Position) (*Snapshot, error)
+
 	// Lease takes or prolongs the lease of the name for the holder: it ends when ttl has passed by the store's clock, unless
 	// it is prolonged. A holder who prolongs in time keeps its token; each new lease has a higher one, also after a restart.
 	// It fails with ErrLeaseHeld while another holder's has not ended. Of several who try at once, one gets it.
@@ -116,6 +122,13 @@ type Outcome struct {
 
 // RefusalsKept is how long a store keeps the refusal of a command at the least.
 const RefusalsKept = 24 * time.Hour
+
+// Snapshot is the state of a stream after one of its events, so that it need not be made from all the events before.
+type Snapshot struct {
+	Stream   es.StreamID
+	Position es.Position // of the event
+	Body     []byte      // the engine's own encoding
+}
 
 // Append is the simple form of the unit of work: it writes events to one stream if the stream is at the expected version,
 // else it fails with ErrVersionConflict and writes nothing. Of each event it takes Type, Schema, EffectiveAt, Data and

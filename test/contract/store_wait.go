@@ -86,6 +86,8 @@ func closeCases() []storeCase {
 				"commit":          func() error { return u.Commit(ctx, ports.Batch{Events: []es.Recorded{at(2, "a", 2)}}) },
 				"head":            func() error { _, err := s.Head(ctx); return err },
 				"read stream":     func() error { _, err := s.ReadStream(ctx, "a", 0, 1); return err },
+				"save snapshots":  func() error { return s.SaveSnapshots(ctx, []ports.Snapshot{{Stream: "a", Position: 1}}) },
+				"snapshot":        func() error { _, err := s.Snapshot(ctx, "a", 1); return err },
 				"read feed":       func() error { _, err := s.ReadFeed(ctx, 0, 1); return err },
 				"position at":     func() error { _, err := s.PositionAt(ctx, epoch); return err },
 				"outcome":         func() error { _, err := s.Outcome(ctx, "k"); return err },

@@ -89,6 +89,11 @@ func Module() es.Module {
 		},
 		Refusals: []*fault.Fault{ErrIssued, ErrNotFound, ErrRedeemed},
 		Apply:    es.Applying(apply),
+		State: es.StateOf(1,
+			es.StringField("status", es.KindWord, "Whether it can be redeemed.", func(v *Voucher) *string { return &v.Status }),
+			es.IntField("worth", es.KindAmount, "What it is worth, in minor units.", func(v *Voucher) *int64 { return &v.Worth }),
+			es.StringField("redeemer", es.KindText, "Who redeemed it.", func(v *Voucher) *string { return &v.Redeemer }).Optional(),
+		),
 	}
 }
 

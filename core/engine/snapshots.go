@@ -1,0 +1,267 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"slices"
+	"sync"
+	"time"
+
+	"daybook/core/es"
+	"daybook/core/fault"
+	"daybook/core/ports"
+)
+
+// snapshots makes states out of history, from the nearest snapshot on, and keeps snapshots behind those who fold: whatever
+// passes by a place for one offers it, and one goroutine writes them. What is offered while too many wait is dropped; the next
+// one who comes by there offers it again.
+type snapshots struct {
+	*Options
+	queue chan []es.Folded
+
+	mu       sync.Mutex
+	outdated map[*es.Module]bool // told of once: after an upgrade there may be many
+}
+
+// errSnapshot: a snapshot was passed over.
+var errSnapshot = fault.New(fault.Internal, "snapshot_ignored", "A snapshot is of no use. It is passed over and made again from the events; no figure is wrong.")
+
+const (
+	snapshotQueue = 1024 // offers that may wait
+	snapshotBatch = 1000 // snapshots that are written together, about
+	snapshotTries = 3    // snapshots that are looked at before a history is read without
+
+	// snapshotPace is how long offers are gathered. Nobody waits for snapshots, and many at once take less from commands.
+	snapshotPace = 100 * time.Millisecond
+)
+
+func newSnapshots(o *Options) *snapshots {
+	return &snapshots{Options: o, queue: make(chan []es.Folded, snapshotQueue), outdated: map[*es.Module]bool{}}
+}
+
+// due reports whether a stream that went from one version to a later one should get a snapshot there.
+func (s *snapshots) due(before, after es.Version) bool {
+	every := es.Version(s.SnapshotEvery)
+	return every > 0 && before/every != after/every
+}
+
+// offer hands over states that no one changes any more. It does not wait.
+func (s *snapshots) offer(states []es.Folded) {
+	if len(states) == 0 {
+		return
+	}
+	select {
+	case s.queue <- states:
+	default:
+	}
+}
+
+// run writes what is offered until ctx ends.
+func (s *snapshots) run(ctx context.Context) {
+	for failures := 0; ctx.Err() == nil; {
+		select {
+		case states := <-s.queue:
+			pause(ctx, snapshotPace)
+			err := s.save(ctx, s.gather(states))
+			switch {
+			case err == nil:
+				failures = 0
+			case ctx.Err() == nil:
+				failures++
+				s.Observer.Failed("write snapshots", err)
+				pause(ctx, backoff(failures))
+			}
+		case <-ctx.Done():
+		}
+	}
+}
+
+// gather adds what else waits.
+func (s *snapshots) gather(states []es.Folded) []es.Folded {
+	for len(states) < snapshotBatch {
+		select {
+		case more := <-s.queue:
+			states = append(slices.Clip(states), more...)
+		default:
+			return states
+		}
+	}
+	return states
+}
+
+func (s *snapshots) save(ctx context.Context, states []es.Folded) error {
+	all := make([]ports.Snapshot, 0, len(states))
+	for i := range states {
+		f := &states[i]
+		if !s.Registry.KeepsSnapshots(f.Stream) {
+			continue
+		}
+		body, err := s.Registry.AppendSnapshot(nil, f)
+		if err != nil {
+			s.Observer.Failed("make a snapshot", err)
+			continue
+		}
+		all = append(all, ports.Snapshot{Stream: f.Stream, Position: f.Position, Body: body})
+	}
+	if len(all) == 0 {
+		return nil
+	}
+	return s.Store.SaveSnapshots(ctx, all)
+}
+
+// unfoldable is the error for an event that cannot be folded into its stream's state.
+type unfoldable struct {
+	rec *es.Recorded
+	err error
+}
+
+func (u *unfoldable) Error() string { return u.err.Error() }
+func (u *unfoldable) Unwrap() error { return u.err }
+
+// fold folds into f those events of its stream that it lacks, up to a position. An event that cannot be folded is
+// ErrStreamUnreadable because of an unfoldable, and f is the state before it.
+func (s *snapshots) fold(ctx context.Context, f *es.Folded, upTo es.Position) error {
+	p := passage{snapshots: s, f: f, upTo: upTo}
+	err := p.run(ctx)
+	s.offer(p.made)
+	return err
+}
+
+// add is the registry's Fold with a panic of a module turned into an error.
+func (s *snapshots) add(f *es.Folded, rec *es.Recorded) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("engine: %s panicked when applied: %v\n%s", rec.Position.EventID(), r, debug.Stack())
+		}
+	}()
+	return s.Registry.Fold(f, rec)
+}
+
+// passage is one fold on its way through a stream.
+type passage struct {
+	*snapshots
+	f      *es.Folded
+	upTo   es.Position
+	stride int           // events that are read at first, and behind a snapshot
+	made   []es.Folded   // to be kept
+	broken []es.Position // where a snapshot has to be made again
+}
+
+// run reads as many events as lie between two snapshots first: mostly a stream is no longer than that, and nothing else need
+// be looked at. Of a longer one it goes on at the nearest snapshot.
+func (p *passage) run(ctx context.Context) error {
+	look := p.SnapshotEvery > 0 && p.Registry.KeepsSnapshots(p.f.Stream)
+	p.stride = pageSize
+	if look {
+		p.stride = min(pageSize, p.SnapshotEvery)
+	}
+	for limit := p.stride; ; limit = min(2*limit, pageSize) {
+		page, err := p.Store.ReadStream(ctx, p.f.Stream, p.f.Version, limit)
+		if err != nil {
+			return err
+		}
+		last := len(page) < limit
+		if done, err := p.take(page); err != nil || done || last {
+			return err
+		}
+		if look {
+			look = false
+			page, found, err := p.nearest(ctx)
+			if err != nil {
+				return err
+			}
+			if found {
+				p.made = p.made[:0] // lies before the snapshot
+			}
+			if done, err := p.take(page); err != nil || done || found && len(page) < p.stride {
+				return err
+			}
+		}
+	}
+}
+
+// take folds a page, and reports whether that was all.
+func (p *passage) take(page []es.Recorded) (done bool, err error) {
+	for i := range page {
+		rec, before := &page[i], p.f.Version
+		if rec.Position > p.upTo {
+			return true, nil
+		}
+		if err := p.add(p.f, rec); err != nil {
+			return true, unreadable(&unfoldable{rec, err})
+		}
+		if p.due(before, rec.Version) || slices.Contains(p.broken, rec.Position) {
+			p.made = append(p.made, *p.f)
+			if len(p.made) >= snapshotBatch {
+				p.offer(p.made)
+				p.made = nil
+			}
+		}
+	}
+	return p.f.Position >= p.upTo, nil
+}
+
+// nearest moves the state to the last snapshot that is of use, if one is ahead of it, and gives the events that follow, up to
+// where the next snapshot should be.
+func (p *passage) nearest(ctx context.Context) (after []es.Recorded, found bool, err error) {
+	upTo := p.upTo
+	for range snapshotTries {
+		kept, err := p.Store.Snapshot(ctx, p.f.Stream, upTo)
+		if err != nil {
+			if ctx.Err() == nil {
+				p.Observer.Failed("use a snapshot", err)
+			}
+			return nil, false, ctx.Err()
+		}
+		if kept == nil || kept.Position <= p.f.Position {
+			return nil, false, nil
+		}
+		f, unfit := p.parse(kept, upTo)
+		if unfit == nil {
+			page, err := p.Store.ReadStream(ctx, p.f.Stream, f.Version-1, p.stride+1)
+			if err != nil {
+				return nil, false, err
+			}
+			if len(page) > 0 && page[0].Position == f.Position && page[0].RecordedAt.Equal(f.UpdatedAt) {
+				*p.f = f
+				return page[1:], true, nil
+			}
+			unfit = fmt.Errorf("engine: it was made after version %d at position %d, where the store has no such event", f.Version, f.Position)
+		}
+		p.ignore(p.f.Stream, kept.Position, unfit)
+		p.broken = append(p.broken, kept.Position)
+		upTo = min(upTo, kept.Position) - 1
+	}
+	return nil, false, nil
+}
+
+// parse reads a snapshot and holds it against what it was asked for and what is known of the stream.
+func (p *passage) parse(kept *ports.Snapshot, upTo es.Position) (es.Folded, error) {
+	f, err := p.Registry.ParseSnapshot(p.f.Stream, kept.Body)
+	switch {
+	case err != nil:
+		return f, err
+	case f.Position != kept.Position || f.Position > upTo || f.Version <= p.f.Version || !f.CreatedAt.Equal(p.f.CreatedAt):
+		return f, fmt.Errorf("engine: it is of version %d at position %d of a stream that began at %v", f.Version, f.Position, f.CreatedAt)
+	}
+	return f, nil
+}
+
+// ignore tells that a snapshot is passed over.
+func (s *snapshots) ignore(stream es.StreamID, at es.Position, why error) {
+	about := errSnapshot.Say("The snapshot of %s at position %d is passed over and made again from the events; no figure is wrong.", stream, at)
+	if errors.Is(why, es.ErrSnapshotShape) {
+		m := s.Registry.ModuleOf(stream)
+		s.mu.Lock()
+		told := s.outdated[m]
+		s.outdated[m] = true
+		s.mu.Unlock()
+		if told {
+			return
+		}
+		about = errSnapshot.Say("Snapshots of %s are of another build's shape: they are passed over, and made again as streams are read.", m.Name)
+	}
+	s.Observer.Failed("use a snapshot", about.Because(why))
+}
