@@ -100,8 +100,8 @@ func TestOldEventsCanBeMovedAwayOnPurpose(t *testing.T) {
 	if events, err := s.ReadFeed(patience(t), 2, 10); err != nil || len(events) != 2 {
 		t.Errorf("after those moved away there are %d events, %v", len(events), err)
 	}
-	other := open(t, Options{Schema: s.options.Schema}) // s has the last events in memory
-	if _, err := other.ReadFeed(patience(t), 0, 10); err == nil || !strings.Contains(err.Error(), "position 1 is missing") {
+	fresh := open(t, Options{Schema: s.options.Schema}) // one that has nothing in memory
+	if _, err := fresh.ReadFeed(patience(t), 0, 10); err == nil || !strings.Contains(err.Error(), "position 1 is missing") {
 		t.Errorf("a reader who needs those moved away got %v", err)
 	}
 }

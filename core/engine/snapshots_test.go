@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -91,7 +92,7 @@ func (w *world) past(id string) []es.Folded {
 
 func (w *world) wantState(e *Engine, u Until, want es.Folded) {
 	w.t.Helper()
-	if got, err := e.StateAt(context.Background(), w.module, "a", u); err != nil || got != want {
+	if got, err := e.StateAt(context.Background(), w.module, "a", u); err != nil || !reflect.DeepEqual(got, want) {
 		w.t.Fatalf("%+v: got %+v, %v, want %+v", u, got, err, want)
 	}
 }

@@ -76,12 +76,12 @@ func TestASnapshotThatIsNotAsItWasWrittenIsRefused(t *testing.T) {
 }
 
 func TestASnapshotOfAnotherShapeIsToldFromOneThatIsDamaged(t *testing.T) {
-	r := accounts(t)
 	state := func(meaning int, balance string) func(*es.Module) {
 		return func(m *es.Module) {
 			m.State = keptAs(meaning, balance)
 		}
 	}
+	r := accounts(t, state(1, "balance"))
 	if _, err := r.ParseSnapshot("acc-101", snapshot(t, accounts(t, state(1, "balance")), folded())); err != nil {
 		t.Errorf("the same declaration has another shape: %v", err)
 	}
@@ -89,10 +89,12 @@ func TestASnapshotOfAnotherShapeIsToldFromOneThatIsDamaged(t *testing.T) {
 		"with another meaning": accounts(t, state(2, "balance")),
 		"with another field":   accounts(t, state(1, "saldo")),
 		"with another schema of some event": accounts(t, func(m *es.Module) {
-			m.Events = append([]es.EventType{m.Events[0].Upcast(func(b []byte) ([]byte, error) { return b, nil })}, m.Events[1:]...)
+			state(1, "balance")(m)
+			m.Events = append([]es.EventType{}, m.Events...)
+			m.Events[1] = m.Events[1].Upcast(func(b []byte) ([]byte, error) { return b, nil })
 		}),
-		"of a build that lacks one event": accounts(t, func(m *es.Module) { m.Events = m.Events[1:] }),
-		"of a module with another name":   accounts(t, func(m *es.Module) { m.Name = "konten" }),
+		"of a build that lacks one event": accounts(t, func(m *es.Module) { state(1, "balance")(m); m.Events = m.Events[1:] }),
+		"of a module with another name":   accounts(t, func(m *es.Module) { state(1, "balance")(m); m.Name = "konten" }),
 	} {
 		if _, err := r.ParseSnapshot("acc-101", snapshot(t, other, folded())); !errors.Is(err, es.ErrSnapshotShape) {
 			t.Errorf("a snapshot %s: %v", what, err)
