@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"daybook/core/es"
-	"daybook/core/fault"
 	"daybook/core/ports"
 )
 
@@ -24,9 +23,6 @@ type snapshots struct {
 	mu       sync.Mutex
 	outdated map[*es.Module]bool // told of once: after an upgrade there may be many
 }
-
-// errSnapshot: a snapshot was passed over.
-var errSnapshot = fault.New(fault.Internal, "snapshot_ignored", "A snapshot is of no use. It is passed over and made again from the events; no figure is wrong.")
 
 const (
 	snapshotQueue = 1024 // offers that may wait
@@ -251,7 +247,7 @@ func (p *passage) parse(kept *ports.Snapshot, upTo es.Position) (es.Folded, erro
 
 // ignore tells that a snapshot is passed over.
 func (s *snapshots) ignore(stream es.StreamID, at es.Position, why error) {
-	about := errSnapshot.Say("The snapshot of %s at position %d is passed over and made again from the events; no figure is wrong.", stream, at)
+	about := fmt.Sprintf("the snapshot of %s at position %d is passed over and made again from the events; no figure is wrong", stream, at)
 	if errors.Is(why, es.ErrSnapshotShape) {
 		m := s.Registry.ModuleOf(stream)
 		s.mu.Lock()
@@ -261,7 +257,7 @@ func (s *snapshots) ignore(stream es.StreamID, at es.Position, why error) {
 		if told {
 			return
 		}
-		about = errSnapshot.Say("Snapshots of %s are of another build's shape: they are passed over, and made again as streams are read.", m.Name)
+		about = fmt.Sprintf("snapshots of %s are of another build's shape: they are passed over, and made again as streams are read", m.Name)
 	}
-	s.Observer.Failed("use a snapshot", about.Because(why))
+	s.Observer.Failed("use a snapshot", fmt.Errorf("engine: %s: %w", about, why))
 }
