@@ -210,9 +210,9 @@ func TestOpenSaysAtOnceWhatOnlyAnOperatorCanMend(t *testing.T) {
 		"a queue with other properties": {
 			rabbitbus.Options{URL: shared, Prefix: prefix, Durable: []ports.Subscription{commands}}, []string{prefix + "commands", "delete it", "inequivalent arg"},
 		},
-		"a wrong password":        {rabbitbus.Options{URL: strings.Replace(shared, password(t)+"@", "S3cret@", 1)}, []string{"username or password"}},
-		"a vhost that is not":     {rabbitbus.Options{URL: shared + "-not"}, []string{"not found"}},
-		"a URL that is no URL":    {rabbitbus.Options{URL: "amqp://u:S3cret@h:port/%zz"}, []string{"amqp://user:password@host"}},
+		"a wrong password":     {rabbitbus.Options{URL: strings.Replace(shared, password(t)+"@", "S3cret@", 1)}, []string{"username or password"}},
+		"a vhost that is not":  {rabbitbus.Options{URL: shared + "-not"}, []string{"not found"}},
+		"a URL that is no URL": {rabbitbus.Options{URL: "amqp://u:S3cret@h:port/%zz"}, []string{"amqp://user:password@host"}},
 	} {
 		_, err := rabbitbus.Open(t.Context(), c.options)
 		if err == nil {
