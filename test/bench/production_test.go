@@ -177,17 +177,26 @@ func BenchmarkProductionExecute(b *testing.B) {
 			})
 		}
 	}
-	for _, clients := range []int{8, 64} {
-		b.Run(fmt.Sprintf("pgbench %d clients", clients), func(b *testing.B) { pgbench(b, url, clients) })
+	for _, protocol := range []string{"simple", "prepared"} {
+		for _, clients := range []int{8, 64} {
+			b.Run(fmt.Sprintf("pgbench %s %d clients", protocol, clients), func(b *testing.B) { pgbench(b, url, protocol, clients) })
+		}
 	}
 }
 
-const insertScript = `\set id random(1, 1000000)
-INSERT INTO bench_reference (stream_id, version, data) VALUES ('acc-' || :id, :id, '{"amount":1}');
+// insertScript writes a row like an event's, into a table with the same keys.
+const insertScript = `\set id random(1, 1000)
+\set version random(1, 1000000000000)
+INSERT INTO bench_reference (stream_id, version, type, schema, effective_at, recorded_at, data, metadata)
+VALUES ('acc-' || :id, :version, 'MoneyDeposited', 1, now(), now(), '{"amount":1}', '{"principal":"local","requestId":"63f98d6e410d0b4854ebbc14eed75d44"}');
 `
 
+const referenceTable = `CREATE TABLE IF NOT EXISTS bench_reference (position bigserial PRIMARY KEY, stream_id text NOT NULL, version bigint NOT NULL,
+	type text NOT NULL, schema int NOT NULL, effective_at timestamptz NOT NULL, recorded_at timestamptz NOT NULL, data text NOT NULL,
+	metadata text NOT NULL, UNIQUE (stream_id, version))`
+
 // pgbench reports the transactions per second of single-row inserts.
-func pgbench(b *testing.B, url string, clients int) {
+func pgbench(b *testing.B, url, protocol string, clients int) {
 	program, err := exec.LookPath("pgbench")
 	if err != nil {
 		program = "/usr/lib/postgresql/15/bin/pgbench"
@@ -197,11 +206,11 @@ func pgbench(b *testing.B, url string, clients int) {
 		b.Fatal(err)
 	}
 	defer pool.Close()
-	if _, err := pool.Exec(b.Context(), `CREATE TABLE IF NOT EXISTS bench_reference (id bigserial PRIMARY KEY, stream_id text, version bigint, data text)`); err != nil {
+	if _, err := pool.Exec(b.Context(), referenceTable); err != nil {
 		b.Fatal(err)
 	}
 	for b.Loop() {
-		cmd := exec.CommandContext(b.Context(), program, "-n", "-M", "prepared", "-c", strconv.Itoa(clients), "-j", "2", "-T", "5", "-f", "/dev/stdin", url)
+		cmd := exec.CommandContext(b.Context(), program, "-n", "-M", protocol, "-c", strconv.Itoa(clients), "-j", "2", "-T", "5", "-f", "/dev/stdin", url)
 		cmd.Stdin = strings.NewReader(insertScript)
 		out, err := cmd.CombinedOutput()
 		if err != nil {
