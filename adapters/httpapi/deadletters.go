@@ -17,8 +17,15 @@ func (s *server) deadLetterRoutes() []route {
 	const one = "/v1/admin/dead-letters/{id}"
 	id := pathParam("id", &huma.Schema{Type: "string", MinLength: ptr(1)}, "The message's id.")
 	return []route{
-		{method: http.MethodGet, path: "/v1/admin/dead-letters", operation: describeDeadLetters(), serve: s.deadLetters, params: []*huma.Param{limitParam()}},
-		{method: http.MethodGet, path: one, operation: describeDeadLetter(), serve: s.deadLetter, params: []*huma.Param{id}},
+		{
+			method: http.MethodGet, path: "/v1/admin/dead-letters", serve: s.deadLetters, params: []*huma.Param{limitParam()},
+			operation: describeDeadLetters("list-dead-letters", "Commands that came by message and could never succeed",
+				"Oldest first. They stay until they are tried again or discarded.", "The dead letters.", "DeadLetterList"),
+		},
+		{
+			method: http.MethodGet, path: one, serve: s.deadLetter, params: []*huma.Param{id},
+			operation: describeDeadLetters("get-dead-letter", "One dead letter", "", "The dead letter.", "DeadLetter", http.StatusNotFound),
+		},
 		{
 			method: http.MethodPost, path: one + "/retry", serve: s.settleDeadLetter(true), params: []*huma.Param{id},
 			operation: describeSettling("retry-dead-letter", "Send a dead letter's command again", "With the same id, so it happens once at the most."),
@@ -32,25 +39,15 @@ func (s *server) deadLetterRoutes() []route {
 
 func ptr[T any](v T) *T { return &v }
 
-func describeDeadLetters() huma.Operation {
-	op := operation("list-dead-letters", "operations", "Commands that came by message and could never succeed", "Oldest first. They stay until they are tried again or discarded.")
-	answers(&op, http.StatusOK, "The dead letters.", jsonMedia, ref("DeadLetterList"))
-	addFaults(&op, http.StatusServiceUnavailable)
-	return op
-}
-
-func describeDeadLetter() huma.Operation {
-	op := operation("get-dead-letter", "operations", "One dead letter", "")
-	answers(&op, http.StatusOK, "The dead letter.", jsonMedia, ref("DeadLetter"))
-	addFaults(&op, http.StatusNotFound, http.StatusServiceUnavailable)
+func describeDeadLetters(id, summary, description, words, schema string, faults ...int) huma.Operation {
+	op := operation(id, "operations", summary, description)
+	answers(&op, http.StatusOK, words, jsonMedia, ref(schema))
+	addFaults(&op, append(faults, http.StatusServiceUnavailable)...)
 	return op
 }
 
 func describeSettling(id, summary, description string) huma.Operation {
-	op := operation(id, "operations", summary, description)
-	answers(&op, http.StatusOK, "It is done.", jsonMedia, ref("DeadLetter"))
-	addFaults(&op, http.StatusNotFound, http.StatusServiceUnavailable)
-	return op
+	return describeDeadLetters(id, summary, description, "It is done.", "DeadLetter", http.StatusNotFound)
 }
 
 func deadLetterSchema() *huma.Schema {
@@ -119,12 +116,8 @@ func (s *server) deadLetter(w http.ResponseWriter, r *http.Request, _ *values) e
 // settleDeadLetter answers with what was settled.
 func (s *server) settleDeadLetter(retry bool) handler {
 	return func(w http.ResponseWriter, r *http.Request, _ *values) error {
-		id := r.PathValue("id")
-		m, err := s.Engine.DeadLetter(r.Context(), id)
+		m, err := s.Engine.SettleDeadLetter(r.Context(), r.PathValue("id"), retry)
 		if err != nil {
-			return err
-		}
-		if err := s.Engine.SettleDeadLetter(r.Context(), id, retry); err != nil {
 			return err
 		}
 		return answerValue(w, http.StatusOK, deadLetterOf(m))

@@ -54,19 +54,25 @@ func (b *Bus) DeadMessages(ctx context.Context, topic string, limit int) ([]port
 	}
 	messages := make([]ports.Message, len(kept))
 	for i, m := range kept {
-		headers := withoutPoison(m.Metadata)
-		headers[ports.HeaderReason] = m.Metadata[ports.HeaderReason]
-		messages[i] = ports.Message{ID: m.UUID, Headers: headers, Body: m.Payload}
+		messages[i] = deadMessage(m)
 	}
 	return messages, nil
 }
 
+// deadMessage is a kept message as the port gives it.
+func deadMessage(m *message.Message) ports.Message {
+	headers := withoutPoison(m.Metadata)
+	headers[ports.HeaderReason] = m.Metadata[ports.HeaderReason]
+	return ports.Message{ID: m.UUID, Headers: headers, Body: m.Payload}
+}
+
 // Settle publishes the message again, if asked to, before the broker lets it go.
-func (b *Bus) Settle(ctx context.Context, topic, id string, retry bool) error {
+func (b *Bus) Settle(ctx context.Context, topic, id string, retry bool) (settled ports.Message, err error) {
 	if err := b.refused(ctx); err != nil {
-		return err
+		return settled, err
 	}
 	found, err := b.broker.Settle(ctx, ports.DeadLetters(topic), id, func(m *message.Message) error {
+		settled = deadMessage(m)
 		if !retry {
 			return nil
 		}
@@ -77,11 +83,11 @@ func (b *Bus) Settle(ctx context.Context, topic, id string, retry bool) error {
 	})
 	switch {
 	case err != nil:
-		return b.fault(ctx, err)
+		return ports.Message{}, b.fault(ctx, err)
 	case !found:
-		return ports.ErrNoDeadMessage.Say("There is no dead message %q of %s: it was settled before, or never was.", id, topic)
+		return ports.Message{}, ports.ErrNoDeadMessage.Say("There is no dead message %q of %s: it was settled before, or never was.", id, topic)
 	}
-	return nil
+	return settled, nil
 }
 
 // withoutPoison is the headers as they were before the message was dead.

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	"daybook/core/ports"
@@ -23,12 +24,20 @@ func (e *Engine) DeadLetter(ctx context.Context, id string) (ports.Message, erro
 	}
 	i := slices.IndexFunc(all, func(m ports.Message) bool { return m.ID == id })
 	if i < 0 {
-		return ports.Message{}, ports.ErrNoDeadMessage.Say("There is no dead letter with the id %q: it was settled before, or never was.", id)
+		return ports.Message{}, noDeadLetter(id)
 	}
 	return all[i], nil
 }
 
-// SettleDeadLetter takes one of them away; with retry its command is sent again first.
-func (e *Engine) SettleDeadLetter(ctx context.Context, id string, retry bool) error {
-	return e.Bus.Settle(ctx, e.CommandsTopic, id, retry)
+// SettleDeadLetter takes one of them away and gives it; with retry its command is sent again first.
+func (e *Engine) SettleDeadLetter(ctx context.Context, id string, retry bool) (ports.Message, error) {
+	m, err := e.Bus.Settle(ctx, e.CommandsTopic, id, retry)
+	if errors.Is(err, ports.ErrNoDeadMessage) {
+		err = noDeadLetter(id)
+	}
+	return m, err
+}
+
+func noDeadLetter(id string) error {
+	return ports.ErrNoDeadMessage.Say("There is no dead letter with the id %q: it was settled before, or never was.", id)
 }

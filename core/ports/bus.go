@@ -64,8 +64,8 @@ type Bus interface {
 	// DeadMessages gives up to limit dead messages of the topic that nobody has settled yet, oldest first.
 	DeadMessages(ctx context.Context, topic string, limit int) ([]Message, error)
 	// Settle takes one of them away: with retry it is published to the topic again first, without the reason and with the
-	// header "retry". The first with this id is meant; ErrNoDeadMessage: there is none.
-	Settle(ctx context.Context, topic, id string, retry bool) error
+	// header "retry". The first with this id is meant, and given as DeadMessages gives it; ErrNoDeadMessage: there is none.
+	Settle(ctx context.Context, topic, id string, retry bool) (Message, error)
 	// Healthy is nil while messages can be published and delivered, else ErrBusUnavailable or ErrBusClosed with the cause. It
 	// answers at once from what it knows.
 	Healthy() error

@@ -146,7 +146,7 @@ func (c *busCase) kept() {
 	c.settle("m3", false)
 	c.areDead("m2")
 	for _, id := range []string{"m1", "never"} {
-		if err := c.bus.Settle(c.ctx, "t", id, true); !errors.Is(err, ports.ErrNoDeadMessage) {
+		if _, err := c.bus.Settle(c.ctx, "t", id, true); !errors.Is(err, ports.ErrNoDeadMessage) {
 			c.Errorf("to settle %s: %v", id, err)
 		}
 	}
@@ -164,8 +164,12 @@ func (c *busCase) dead(limit int) []ports.Message {
 
 func (c *busCase) settle(id string, retry bool) {
 	c.Helper()
-	if err := c.bus.Settle(c.ctx, "t", id, retry); err != nil {
+	settled, err := c.bus.Settle(c.ctx, "t", id, retry)
+	if err != nil {
 		c.Fatalf("Settle %s: %v", id, err)
+	}
+	if settled.ID != id || settled.Headers["reason"] == "" {
+		c.Errorf("settled is %+v, want %s with its reason", settled, id)
 	}
 }
 
