@@ -35,6 +35,7 @@ type state struct {
 	whole  bool // and all indices of its generation are there
 	seqNo  int
 	term   int
+	beside progress // of the set beside; zero: there is none
 }
 
 // reading is the state on its way from the server, to all who asked since the one before it set out.
@@ -113,7 +114,7 @@ type item struct {
 func (i item) lost() bool { return i.Error.Type == noSuchIndex }
 
 func (v *Views) probe(ctx context.Context, generation int64) (s state, probed int64, err error) {
-	wanted := []wantedDocument{{v.alias(progressName), progressName}}
+	wanted := []wantedDocument{{v.alias(progressName), v.slot}, {v.alias(progressName), besideName}}
 	if generation != 0 {
 		for _, m := range v.registry.Modules {
 			const nobody = "-"
@@ -132,10 +133,13 @@ func (v *Views) probe(ctx context.Context, generation int64) (s state, probed in
 	if err := json.Unmarshal(first.Source, &s.progress); err != nil {
 		return state{}, 0, errRefused.Because(fmt.Errorf("elasticviews: the progress in %s cannot be read: %w", first.Index, err))
 	}
+	if err := s.readBeside(&items[1]); err != nil {
+		return state{}, 0, err
+	}
 	if s.Generation != generation {
 		return s, generation, nil
 	}
-	for _, i := range items[1:] {
+	for _, i := range items[2:] {
 		if !i.lost() {
 			continue
 		}
@@ -195,10 +199,10 @@ func (v *Views) move(ctx context.Context, s *state, next progress) (state, error
 	}
 	a, err := v.ask(ctx, ofWriter(), func() esapi.Request {
 		if !s.stored {
-			return esapi.CreateRequest{Index: v.alias(progressName), DocumentID: progressName, Body: bytes.NewReader(body)}
+			return esapi.CreateRequest{Index: v.alias(progressName), DocumentID: v.slot, Body: bytes.NewReader(body)}
 		}
 		return esapi.IndexRequest{
-			Index: v.alias(progressName), DocumentID: progressName, Body: bytes.NewReader(body), IfSeqNo: &s.seqNo, IfPrimaryTerm: &s.term,
+			Index: v.alias(progressName), DocumentID: v.slot, Body: bytes.NewReader(body), IfSeqNo: &s.seqNo, IfPrimaryTerm: &s.term,
 		}
 	})
 	if err != nil {
@@ -215,7 +219,7 @@ func (v *Views) move(ctx context.Context, s *state, next progress) (state, error
 		return state{}, err
 	}
 	v.generation.Store(next.Generation)
-	return state{progress: next, stored: true, whole: true, seqNo: said.SeqNo, term: said.Term}, nil
+	return state{progress: next, stored: true, whole: true, seqNo: said.SeqNo, term: said.Term, beside: s.beside}, nil
 }
 
 // moved looks who made the change that was in the way.

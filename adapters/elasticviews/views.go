@@ -52,6 +52,8 @@ type Views struct {
 	logf     func(format string, args ...any)
 	indices  map[string]*index
 	writing  chan struct{} // has room for the one that changes anything
+	slot     string        // the id of the document that says how far this set is: progressName, or besideName
+	retired  atomic.Bool   // this set was swapped or given up
 
 	generation atomic.Int64 // as last read; 0: none was ever seen
 	missed     atomic.Int64 // the generation whose loss was told
@@ -59,6 +61,8 @@ type Views struct {
 	mu    sync.Mutex
 	next  *reading // what those who ask for the state now will get; nil: nobody does
 	reads bool     // readOn runs
+
+	beside *Views // the set beside, as this process knows it; nil: it does not
 }
 
 var _ ports.Views = (*Views)(nil)
@@ -78,7 +82,7 @@ func Open(_ context.Context, o Options) (*Views, error) {
 	}
 	v := &Views{
 		registry: o.Registry, prefix: o.Prefix, logf: o.Logf,
-		indices: map[string]*index{}, writing: make(chan struct{}, 1),
+		indices: map[string]*index{}, writing: make(chan struct{}, 1), slot: progressName,
 	}
 	for _, m := range o.Registry.Modules {
 		x, err := newIndex(m)
@@ -103,7 +107,9 @@ func (v *Views) Reset(ctx context.Context, token ports.Token) error {
 		return err
 	}
 	defer v.leave()
-	_, err = v.begin(ctx, &s, token)
+	if _, err = v.begin(ctx, &s, token); err == nil {
+		v.retire()
+	}
 	return err
 }
 
@@ -124,10 +130,13 @@ func (v *Views) Open(ctx context.Context, token ports.Token) error {
 			return err
 		}
 	}
-	if !s.Open {
-		if err = v.show(ctx, &s); err != nil {
-			return err
-		}
+	if s.Open {
+		err = v.tidy(ctx, s.Generation) // after one that was killed before it had
+	} else {
+		err = v.show(ctx, &s)
+	}
+	if err != nil {
+		return err
 	}
 	next := s.progress
 	next.Open, next.Token = true, token
@@ -144,7 +153,15 @@ func (v *Views) show(ctx context.Context, s *state) error {
 	if err := v.refresh(ctx, names); err != nil {
 		return err
 	}
-	return v.moveAliases(ctx, s.Generation)
+	return v.tidy(ctx, s.Generation)
+}
+
+// tidy moves the aliases to a generation that readers see, and removes those before it.
+func (v *Views) tidy(ctx context.Context, generation int64) error {
+	if v.slot != progressName {
+		return nil
+	}
+	return v.moveAliases(ctx, generation)
 }
 
 // take waits until nobody in this process writes, and gives the state that a writer with this token may change. Unless it
@@ -173,7 +190,7 @@ func (v *Views) leave() { <-v.writing }
 // begin creates the indices of a new generation and moves the progress there. Its number follows the clock, so that none is
 // ever used twice, whatever was deleted: who still writes to an old one finds nothing.
 func (v *Views) begin(ctx context.Context, s *state, token ports.Token) (state, error) {
-	generation := max(s.Generation, v.generation.Load(), time.Now().UnixMicro()-1) + 1
+	generation := max(s.Generation, s.beside.Generation, v.generation.Load(), time.Now().UnixMicro()-1) + 1
 	if err := v.create(ctx, generation); err != nil {
 		return state{}, err
 	}
@@ -186,7 +203,7 @@ func (v *Views) Progress(ctx context.Context) (ports.Progress, error) {
 	if err != nil || !s.whole {
 		return ports.Progress{}, err
 	}
-	return ports.Progress{Checkpoint: s.Position, Open: s.progress.Open}, nil
+	return ports.Progress{Checkpoint: s.Position, Open: s.progress.Open, Beside: s.beside.Position}, nil
 }
 
 // Close ends what is under way; later calls fail with ErrViewUnavailable.
@@ -199,6 +216,9 @@ func (v *Views) Close() error {
 func (v *Views) unusable(ctx context.Context) error {
 	if v.life.Err() != nil {
 		return ports.ErrViewUnavailable.Because(errors.New("elasticviews: closed"))
+	}
+	if v.retired.Load() {
+		return ports.ErrViewUnavailable.Because(errors.New("elasticviews: these views were swapped or given up"))
 	}
 	return ctx.Err()
 }

@@ -35,6 +35,7 @@ type Views struct {
 	open       bool
 	closed     bool
 	snapshot   *snapshot // of the documents as they are; nil until a reader wants one
+	beside     *Views    // the set that is being built; nil: none
 }
 
 var _ ports.Views = (*Views)(nil)
@@ -62,6 +63,7 @@ func (v *Views) Reset(ctx context.Context, token ports.Token) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.empty()
+	v.giveUp()
 	v.checkpoint, v.open = 0, false
 	return nil
 }
@@ -97,7 +99,13 @@ func (v *Views) Open(ctx context.Context, token ports.Token) error {
 func (v *Views) Progress(ctx context.Context) (ports.Progress, error) {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
-	return ports.Progress{Checkpoint: v.checkpoint, Open: v.open}, v.unusable(ctx)
+	progress := ports.Progress{Checkpoint: v.checkpoint, Open: v.open}
+	if v.beside != nil {
+		v.beside.mu.RLock()
+		progress.Beside = v.beside.checkpoint
+		v.beside.mu.RUnlock()
+	}
+	return progress, v.unusable(ctx)
 }
 
 // Get gives the checkpoint also when the document is not there or parked.
@@ -149,6 +157,7 @@ func (v *Views) Close() error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.empty()
+	v.giveUp()
 	v.closed, v.open = true, false
 	return nil
 }

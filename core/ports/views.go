@@ -25,8 +25,23 @@ var (
 // filled again at any time. All methods may be called concurrently; readers never see half of a Write. Those that change
 // anything carry the writer's token: one below the highest that was seen is ErrCheckpointMoved, and nothing changes.
 type Views interface {
+	ViewSet
 	// Shared reports whether other processes see the same views. Who writes to shared views must hold a lease for it.
 	Shared() bool
+	// Beside gives a second set of the same views, which is built while readers are answered from these: an empty closed one, or
+	// the one that is there, as far as it was built. Of shared views every process finds the same. Nothing done to one of the sets
+	// changes what the other one shows, but for two things: Reset of these views gives the set beside up, and Swap does.
+	Beside(ctx context.Context, token Token) (ViewSet, error)
+	// Swap puts the set beside in the place of these views, with its checkpoint, and removes what they were, all in one step for
+	// readers. It fails with ErrCheckpointMoved, and changes nothing, if there is no set beside that is open and as far as these
+	// views. What Beside gave before a Swap, or a Reset of these views, fails with ErrViewUnavailable afterwards.
+	Swap(ctx context.Context, token Token) error
+	// Close ends all use, also of the set beside: calls after it fail with ErrViewUnavailable. Closing twice is no error.
+	Close() error
+}
+
+// ViewSet is one set of views, whoever reads it.
+type ViewSet interface {
 	// Reset empties all views, moves the checkpoint to zero and closes the views to readers until Open.
 	Reset(ctx context.Context, token Token) error
 	// Open lets readers in. Views that were never reset and opened are closed.
@@ -47,14 +62,13 @@ type Views interface {
 	List(ctx context.Context, view string, q Query) (Page, error)
 	// Parked gives up to limit parked documents of all views, and how many there are.
 	Parked(ctx context.Context, limit int) ([]ParkedDocument, int, error)
-	// Close ends all use: calls after it fail with ErrViewUnavailable. Closing twice is no error.
-	Close() error
 }
 
 // Progress is how far views are.
 type Progress struct {
 	Checkpoint es.Position // every event up to here is reflected
 	Open       bool
+	Beside     es.Position // the checkpoint of the set that is being built beside; zero if there is none
 }
 
 // Change is one whole document of a view.

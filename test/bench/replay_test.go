@@ -142,7 +142,9 @@ func (v *noViews) List(context.Context, string, ports.Query) (ports.Page, error)
 func (v *noViews) Parked(context.Context, int) ([]ports.ParkedDocument, int, error) {
 	return nil, 0, nil
 }
-func (v *noViews) Close() error { return nil }
+func (v *noViews) Beside(context.Context, ports.Token) (ports.ViewSet, error) { return &noViews{}, nil }
+func (v *noViews) Swap(context.Context, ports.Token) error                    { return nil }
+func (v *noViews) Close() error                                               { return nil }
 
 // noBus takes messages and delivers none.
 type noBus struct{ ports.Bus }

@@ -38,6 +38,12 @@ func Views(t *testing.T, open func(t *testing.T, r *es.Registry) ports.Views) {
 		"a page after another repeats none of its documents, whatever is written between":   (*viewsCase).writesBetweenPages,
 		"lists agree with a naive model for any documents, filters, words, sorts and pages": (*viewsCase).agreesWithModel,
 		"a call whose context has ended gives its error":                                    (*viewsCase).endedContext,
+		"a set beside is built without a change to what readers see":                        (*viewsCase).besideBuilt,
+		"the set beside is found again as far as it was built":                              (*viewsCase).besideResumed,
+		"Swap gives readers the set beside in one step":                                     (*viewsCase).swapped,
+		"Swap without a set that is open and as far as the views changes nothing":           (*viewsCase).swappedTooEarly,
+		"Reset gives the set beside up":                                                     (*viewsCase).besideGivenUp,
+		"Beside and Swap with a lower token change nothing":                                 (*viewsCase).besideFenced,
 		"after Close nothing can be used, and closing twice is no error":                    (*viewsCase).closed,
 	}
 	registry, err := es.NewRegistry(account.Module(func(string) string { return "" }))
