@@ -324,9 +324,9 @@ func TestManyWhoAskAtOnceShareARequestThatSetsOutAfterTheyAsked(t *testing.T) {
 			URL: "http://search.example:9200", Prefix: "p", Registry: newRegistry(t),
 			Transport: tripper(func(*http.Request) (*http.Response, error) {
 				requests++
-				stored := fmt.Sprintf(`{"found":true,"_source":{"position":%d,"open":true,"generation":7}},{"found":false}`, requests)
+				stored := fmt.Sprintf(`{"found":true,"_source":{"position":%d,"open":true,"generation":7}},{"found":false},{"found":false}`, requests)
 				if requests == 1 { // no generation is known yet
-					stored = `{"found":true,"_source":{"position":0,"open":true,"generation":7}}`
+					stored = `{"found":true,"_source":{"position":0,"open":true,"generation":7}},{"found":false}`
 				}
 				<-goOn
 				return answering(200, `{"docs":[`+stored+`]}`)

@@ -56,3 +56,7 @@ func open(t testing.TB, o elasticviews.Options) *elasticviews.Views {
 func TestTheViewsInElasticsearchKeepTheContract(t *testing.T) {
 	contract.Views(t, func(t *testing.T, r *es.Registry) ports.Views { return open(t, options(t, r)) })
 }
+
+func TestViewsBuiltAgainHaveTheDigestsOfThoseThatFollowed(t *testing.T) {
+	contract.Rebuilt(t, func(t *testing.T, r *es.Registry) ports.Views { return open(t, options(t, r)) })
+}

@@ -16,3 +16,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func TestTheViewsInMemoryKeepTheContract(t *testing.T) {
 	contract.Views(t, func(_ *testing.T, r *es.Registry) ports.Views { return memviews.New(r) })
 }
+
+func TestViewsBuiltAgainHaveTheDigestsOfThoseThatFollowed(t *testing.T) {
+	contract.Rebuilt(t, func(_ *testing.T, r *es.Registry) ports.Views { return memviews.New(r) })
+}

@@ -67,7 +67,7 @@ func TestAReactor(t *testing.T) {
 		saw("a-3 a-4 a-5")
 		t.Log("filling the views anew shows it nothing")
 		w.catchUp()
-		if err := w.engine.projector.rebuild(t.Context()); err != nil {
+		if _, err := w.engine.projector.rebuild(t.Context(), false, 0); err != nil {
 			t.Fatal(err)
 		}
 		saw("a-3 a-4 a-5")

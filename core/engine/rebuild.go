@@ -2,21 +2,44 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"daybook/core/es"
 	"daybook/core/fault"
+	"daybook/core/ports"
 )
 
 // Operation is work that goes on after the request that started it was answered.
 type Operation struct {
-	ID       string
-	Kind     string // "rebuild"
-	State    string // OperationRunning and so on
-	Position es.Position
-	Head     es.Position
-	Error    string
+	ID        string
+	Kind      string // "rebuild"
+	State     string // OperationRunning and so on
+	Position  es.Position
+	Head      es.Position
+	PerSecond int64         // events, on the average since it was first asked how far it is; zero: not known yet
+	Left      time.Duration // about; zero: not known
+	Compared  []Comparison  // how the views before and after differ; nil where another process made them
+	Error     string
+
+	began time.Time // of the figures
+	from  es.Position
+}
+
+// pace tells how fast it goes, given how far it is.
+func (op *Operation) pace(at, head es.Position, now time.Time) {
+	op.Position, op.Head = max(op.Position, at), head
+	if op.began.IsZero() {
+		op.began, op.from = now, op.Position
+	}
+	op.PerSecond, op.Left = 0, 0
+	if took := now.Sub(op.began).Seconds(); took > 0 && op.Position > op.from {
+		rate := float64(op.Position-op.from) / took
+		op.PerSecond = int64(rate)
+		op.Left = time.Duration(float64(head-min(op.Position, head)) / rate * float64(time.Second))
+	}
 }
 
 // States of an operation.
@@ -32,7 +55,7 @@ type rebuilds struct {
 	all []*Operation
 }
 
-// Rebuild starts to empty the views and fill them again from the store; it returns at once. ctx bounds the work, so it
+// Rebuild starts to build the views again from the store, beside those that readers go on to see, and swaps them; it returns at once. ctx bounds the work, so it
 // must outlive the request that asked for it. One rebuild runs at a time: a second one is ErrRebuildRunning.
 func (e *Engine) Rebuild(ctx context.Context) (Operation, error) {
 	e.rebuilds.mu.Lock()
@@ -44,10 +67,10 @@ func (e *Engine) Rebuild(ctx context.Context) (Operation, error) {
 	e.rebuilds.all = append(e.rebuilds.all, op)
 	started := *op
 	go func() {
-		err := e.rebuild(ctx)
+		compared, err := e.rebuild(ctx)
 		e.rebuilds.mu.Lock()
 		defer e.rebuilds.mu.Unlock()
-		op.State = OperationDone
+		op.State, op.Compared = OperationDone, compared
 		if err != nil {
 			op.State, op.Error = OperationFailed, "the views could not be filled; see the log"
 			e.Observer.Failed("rebuild the views", err)
@@ -64,64 +87,166 @@ func (e *Engine) Operation(ctx context.Context, id string) (Operation, error) {
 		if op.ID != id {
 			continue
 		}
-		now := *op
-		if now.State == OperationFailed {
-			return now, nil
+		if op.State == OperationFailed {
+			return *op, nil
 		}
 		progress, err := e.Views.Progress(ctx)
 		if err != nil {
-			return now, err
+			return *op, err
 		}
 		head, err := e.Store.Head(ctx)
 		if err != nil {
-			return now, err
+			return *op, err
 		}
-		now.Position, now.Head = progress.Checkpoint, head
-		return now, nil
+		at := progress.Beside
+		if op.State == OperationDone {
+			at = progress.Checkpoint
+		}
+		op.pace(at, head, e.Now())
+		return *op, nil
 	}
 	return Operation{}, ErrNoOperation
 }
 
-// Whoever writes shared views fills them anew when what was asked for is beyond what was done. The names are checkpoints in
-// the store, which every process sees; their positions count rebuilds.
+// Whoever writes shared views builds them anew when what was asked for is beyond what was done. The names are checkpoints in
+// the store, which every process sees; their positions count rebuilds. What another rebuild began is not gone on with.
 const (
 	rebuildAsked = "views rebuild asked"
+	rebuildBegun = "views rebuild begun"
 	rebuildDone  = "views rebuild done"
 )
 
-// rebuild fills the views of this process, or asks whoever writes shared views to do so and waits for it.
-func (e *Engine) rebuild(ctx context.Context) error {
+// rebuild builds the views of this process, or asks whoever writes shared views to do so and waits for it.
+func (e *Engine) rebuild(ctx context.Context) ([]Comparison, error) {
 	if !e.Views.Shared() {
-		return e.projector.rebuild(ctx)
+		return e.projector.rebuild(ctx, false, 0)
 	}
 	asked, err := e.Store.Checkpoint(ctx, rebuildAsked)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	asked++
 	if err := e.Store.SaveCheckpoint(ctx, rebuildAsked, 0, asked); err != nil {
-		return err
+		return nil, err
 	}
 	for failures := 0; ; {
 		done, err := e.Store.Checkpoint(ctx, rebuildDone)
 		switch {
 		case err == nil && done >= asked:
-			return nil
+			if last := e.projector.compared.Load(); last != nil && last.asked >= asked {
+				return last.compared, nil
+			}
+			return nil, nil
 		case err == nil:
 			failures = 0
 		case fault.KindOf(err) != fault.Unavailable:
-			return err
+			return nil, err
 		default:
 			failures++
 		}
 		if !pause(ctx, max(idlePoll/10, backoff(failures))) {
-			return ctx.Err()
+			return nil, ctx.Err()
 		}
 	}
 }
 
-func (p *projector) rebuild(ctx context.Context) error {
+// result is what a rebuild of shared views found, and how many had been asked for.
+type result struct {
+	asked    es.Position
+	compared []Comparison
+}
+
+// rebuildShared does a rebuild that some process asked for, or goes on with it after whoever had begun.
+func (p *projector) rebuildShared(ctx context.Context, asked es.Position) error {
+	begun, err := p.Store.Checkpoint(ctx, rebuildBegun)
+	if err != nil {
+		return err
+	}
+	compared, err := p.rebuild(ctx, begun == asked, asked)
+	if err != nil {
+		return err
+	}
+	p.compared.Store(&result{asked, compared})
+	return p.Store.SaveCheckpoint(ctx, rebuildDone, 0, asked)
+}
+
+// rebuild builds a second set of views, from where it is or anew, compares it with the one that readers see, and swaps them. The
+// views go on following meanwhile, but for the last step.
+func (p *projector) rebuild(ctx context.Context, resume bool, asked es.Position) ([]Comparison, error) {
+	if err := p.catchUp(ctx); err != nil {
+		return nil, err
+	}
+	p.mu.Lock()
+	token := p.live.token
+	p.mu.Unlock()
+	set, err := p.Views.Beside(ctx, token)
+	if err != nil {
+		return nil, err
+	}
+	next := newFolding(p.Options, p.snapshots, set)
+	next.token = token
+	next.states = newStates(1 << 40)
+	progress, err := set.Progress(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if resume {
+		err = next.adopt(ctx, progress.Checkpoint)
+	} else {
+		err = p.begin(ctx, next, asked)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := next.follow(ctx, fillPage, toHead); err != nil {
+		return nil, err
+	}
+	if err := set.Open(ctx, token); err != nil {
+		return nil, err
+	}
+	if err := next.follow(ctx, p.page(), toHead); err != nil { // what came while it was opened
+		return nil, err
+	}
+	return p.swap(ctx, next)
+}
+
+// begin empties a set beside and, where views are shared, notes for which rebuild.
+func (p *projector) begin(ctx context.Context, next *folding, asked es.Position) error {
+	if err := next.empty(ctx); err != nil || !p.Views.Shared() {
+		return err
+	}
+	return p.Store.SaveCheckpoint(ctx, rebuildBegun, 0, asked)
+}
+
+// swap brings both sets to one position, compares them and gives readers the new one. What differed is told, and no error.
+func (p *projector) swap(ctx context.Context, next *folding) ([]Comparison, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.fill(ctx)
+	if !p.open || p.live.token != next.token {
+		return nil, ports.ErrCheckpointMoved.Say("The views changed hands, or could not be written, while they were built again.")
+	}
+	if err := p.live.follow(ctx, p.page(), toHead); err != nil {
+		p.open = false
+		return nil, err
+	}
+	if err := next.follow(ctx, p.page(), p.live.at); err != nil {
+		return nil, err
+	}
+	compared, err := compare(ctx, p.Registry, p.live.views, next.views)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.Views.Swap(ctx, next.token); err != nil {
+		p.open = false // it may have been done
+		return nil, err
+	}
+	next.forget()
+	next.views, next.shown = p.Views, p.shown
+	p.live = next
+	for i := range compared {
+		if c := &compared[i]; !c.Equal() {
+			p.Observer.Failed("find the views as they should be", errors.New(c.String()))
+		}
+	}
+	return compared, nil
 }

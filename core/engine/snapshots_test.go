@@ -142,7 +142,7 @@ func TestSnapshots(t *testing.T) {
 		s.read = 0
 		other := w.again(withSnapshots)
 		w.stepOf(other, w.deposit("a", 1))
-		if err := other.projector.load(context.Background(), &known{}, &es.Recorded{Stream: "a", Version: 1001, Position: 1001}); err != nil || s.read > 6*every {
+		if err := other.projector.live.load(context.Background(), &known{}, &es.Recorded{Stream: "a", Version: 1001, Position: 1001}); err != nil || s.read > 6*every {
 			t.Errorf("a command and a view took %d events, %v", s.read, err)
 		}
 	})
