@@ -118,7 +118,7 @@ func describeStatus() huma.Operation {
 }
 
 func describeRebuild() huma.Operation {
-	op := operation("rebuild-views", "operations", "Build the views again from the store", "Views answer 503 meanwhile; commands and history go on.")
+	op := operation("rebuild-views", "operations", "Build the views again from the store", "They are built beside the old ones, which answer until the new ones take their place.")
 	answers(&op, http.StatusAccepted, "It has started.", jsonMedia, ref("Operation"), "Location")
 	addFaults(&op, http.StatusConflict, http.StatusServiceUnavailable)
 	return op

@@ -86,11 +86,50 @@ type operationDocument struct {
 	State    string      `json:"state"`
 	Position es.Position `json:"position"`
 	Head     es.Position `json:"head"`
+	Percent  int         `json:"percent"`
+	PerSec   int64       `json:"eventsPerSecond,omitempty"`
+	Seconds  int64       `json:"secondsLeft,omitempty"` // about
+	Views    []compared  `json:"views,omitempty"`       // in the process that built them, when it is done
 	Error    string      `json:"error,omitempty"`
 }
 
+// compared is how a view was, and how it is now that it was built again.
+type compared struct {
+	Name        string       `json:"name"`
+	Digest      string       `json:"digest"` // of the documents as they are now
+	Before      string       `json:"digestBefore"`
+	Same        int          `json:"same"`
+	Added       int          `json:"added"`
+	Removed     int          `json:"removed"`
+	Changed     int          `json:"changed"`
+	Differences []difference `json:"differences"` // the first few
+}
+
+type difference struct {
+	ID    string `json:"id"`
+	Field string `json:"field"` // empty: the whole document was added or removed
+	Old   string `json:"old"`
+	New   string `json:"new"`
+}
+
 func documentOf(op engine.Operation) operationDocument {
-	return operationDocument{op.ID, op.Kind, op.State, op.Position, op.Head, op.Error}
+	d := operationDocument{ID: op.ID, Kind: op.Kind, State: op.State, Position: op.Position, Head: op.Head, Error: op.Error}
+	switch {
+	case op.State == engine.OperationDone:
+		d.Percent = 100
+	case op.Head > 0:
+		d.Percent = int(min(100*op.Position/op.Head, 100))
+		d.PerSec, d.Seconds = op.PerSecond, int64(op.Left.Seconds())
+	}
+	for i := range op.Compared {
+		c := &op.Compared[i]
+		view := compared{c.View, c.New, c.Old, c.Same, c.Added, c.Removed, c.Changed, []difference{}}
+		for _, one := range c.First {
+			view.Differences = append(view.Differences, difference(one))
+		}
+		d.Views = append(d.Views, view)
+	}
+	return d
 }
 
 // rebuild starts to build the views again; the work outlives the request.

@@ -92,13 +92,10 @@ func listSchema(item *huma.Schema) *huma.Schema {
 
 // schemas are the named ones of the document.
 func (s *server) schemas() map[string]*huma.Schema {
-	position, words := numberSchema(0, es.MaxAmount), &huma.Schema{Type: "string"}
 	all := map[string]*huma.Schema{
 		"Problem": problemSchema(), "Event": s.eventSchema(), "EventList": listSchema(ref("Event")),
 		"Envelope": envelopeSchema(s.Engine.Registry), "AnswerLine": answerLineSchema(s.Engine.Registry),
-		"Operation": optionally(with(with(with(with(with(object("Work that goes on after the request that started it."),
-			"id", words), "kind", words), "state", &huma.Schema{Type: "string", Enum: []any{"running", "done", "failed"}}),
-			"position", position), "head", position), "error", words),
+		"Operation": operationSchema(),
 		"Health": optionally(with(object("How the process is."), "status", &huma.Schema{Type: "string", Enum: []any{"ok", "unavailable"}}),
 			"checks", &huma.Schema{Type: "array", Items: checkSchema()}),
 		"Status": statusSchema(), "DeadLetter": deadLetterSchema(), "DeadLetterList": listSchema(ref("DeadLetter")),
@@ -117,6 +114,23 @@ func (s *server) schemas() map[string]*huma.Schema {
 		}
 	}
 	return all
+}
+
+func operationSchema() *huma.Schema {
+	words, number := &huma.Schema{Type: "string"}, numberSchema(0, es.MaxAmount)
+	s := object("Work that goes on after the request that started it.")
+	with(with(s, "id", words), "kind", words)
+	with(s, "state", &huma.Schema{Type: "string", Enum: []any{"running", "done", "failed"}})
+	with(with(with(s, "position", number), "head", number), "percent", numberSchema(0, 100))
+	optionally(optionally(optionally(s, "eventsPerSecond", number), "secondsLeft", number), "error", words)
+	one := object("A field that is not as it was; of a document that was added or removed there is the id alone.")
+	with(with(with(with(one, "id", words), "field", words), "old", words), "new", words)
+	view := with(object("How a view was and is."), "name", words)
+	view = with(with(view, "digest", words), "digestBefore", words)
+	with(with(with(with(view, "same", number), "added", number), "removed", number), "changed", number)
+	with(view, "differences", &huma.Schema{Type: "array", Items: one, Description: "The first few."})
+	return optionally(s, "views", &huma.Schema{Type: "array", Items: view,
+		Description: "When it is done, from the process that built the views: a SHA-256 of each as it is and as it was, and what changed."})
 }
 
 func problemSchema() *huma.Schema {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"sync/atomic"
 	"time"
 
@@ -19,8 +20,8 @@ func newRebuild() *cobra.Command {
 	var f format
 	cmd := &cobra.Command{
 		Use: "rebuild", Short: "Build all views again from the events, and wait until they are ready",
-		Long: `Build all views again from the events, and wait until they are ready. Commands and history reads go on meanwhile.
-Ctrl-C ends the waiting, not the rebuild.`,
+		Long: `Build all views again from the events, and wait until they are ready. Readers are answered from the old ones until the
+new ones take their place; both are compared, and what differed is shown. Ctrl-C ends the waiting, not the rebuild.`,
 		Example: "  daybook rebuild",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -37,6 +38,7 @@ Ctrl-C ends the waiting, not the rebuild.`,
 				return printObject(cmd.OutOrStdout(), &f, op.raw)
 			}
 			say(cmd.OutOrStdout(), "The views are built again from %d events.\n", op.Head)
+			op.report(cmd.OutOrStdout())
 			return nil
 		},
 	}
@@ -52,8 +54,38 @@ type operation struct {
 	Position int64  `json:"position"`
 	Head     int64  `json:"head"`
 	Error    string `json:"error"`
+	Views    []struct {
+		Name        string `json:"name"`
+		Digest      string `json:"digest"`
+		Before      string `json:"digestBefore"`
+		Same        int    `json:"same"`
+		Added       int    `json:"added"`
+		Removed     int    `json:"removed"`
+		Changed     int    `json:"changed"`
+		Differences []struct {
+			ID    string `json:"id"`
+			Field string `json:"field"`
+			Old   string `json:"old"`
+			New   string `json:"new"`
+		} `json:"differences"`
+	} `json:"views"`
 
 	raw jsontext.Value
+}
+
+// report tells how the views differ from what they were.
+func (op *operation) report(w io.Writer) {
+	for _, v := range op.Views {
+		if v.Digest == v.Before {
+			say(w, "%s: all %d documents are as they were, digest %s.\n", v.Name, v.Same, v.Digest)
+			continue
+		}
+		say(w, "%s: %d documents are as they were, %d added, %d removed, %d changed.\n", v.Name, v.Same, v.Added, v.Removed, v.Changed)
+		say(w, "  digest %s, before %s\n", v.Digest, v.Before)
+		for _, d := range v.Differences {
+			say(w, "  %s %s: %q, now %q\n", d.ID, d.Field, d.Old, d.New)
+		}
+	}
 }
 
 func readOperation(raw jsontext.Value) (operation, error) {

@@ -99,7 +99,7 @@ func (l *living) reach() {
 		if err == nil {
 			return
 		}
-		if !errors.Is(err, ports.ErrViewRebuilding) {
+		if !errors.Is(err, ports.ErrViewRebuilding) && !errors.Is(err, ports.ErrViewUnavailable) { // until the projector has begun
 			l.t.Fatal(err)
 		}
 	}
