@@ -35,6 +35,7 @@ require (
 	go.opentelemetry.io/otel/trace v1.47.0 // their vocabulary
 	go.uber.org/goleak v1.3.0 // tests leave no goroutine behind
 	go.yaml.in/yaml/v3 v3.0.6 // mappings of imports; lines of configuration files
+	golang.org/x/mod v0.42.0 // signed notes: the form of checkpoints that transparency logs share
 	pgregory.net/rapid v1.3.0 // properties over random histories
 )
 
@@ -102,7 +103,6 @@ require (
 	go.opentelemetry.io/proto/otlp v1.11.0 // indirect
 	go.uber.org/multierr v1.11.0 // indirect
 	golang.org/x/exp v0.0.0-20261011100332-faecfb24eb49 // indirect
-	golang.org/x/mod v0.42.0 // indirect
 	golang.org/x/net v0.61.0 // indirect
 	golang.org/x/sync v0.24.0 // indirect
 	golang.org/x/sys v0.49.0 // indirect
