@@ -231,7 +231,7 @@ func (x *blocks) holds(ctx context.Context, stream es.StreamID, last es.Version,
 	if err != nil {
 		return err
 	}
-	if len(page) == 0 || page[0].Position != s.Position || page[0].RecordedAt.UnixMicro() != s.RecordedAt {
+	if len(page) == 0 || page[0].Position != s.Position || page[0].Hash != s.Hash {
 		return fmt.Errorf("engine: it was made of version %d at position %d, where the store has no such event", last, s.Position)
 	}
 	return nil

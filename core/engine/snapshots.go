@@ -107,7 +107,7 @@ func (s *snapshots) save(ctx context.Context, states []es.Folded) error {
 	all := make([]ports.Snapshot, 0, len(states))
 	for i := range states {
 		f := &states[i]
-		if !s.Registry.KeepsSnapshots(f.Stream) {
+		if !s.Registry.KeepsSnapshots(f.Stream) || f.Hash == (es.Hash{}) { // the latter of an event that is still to be sealed
 			continue
 		}
 		body, err := s.Registry.AppendSnapshot(nil, f)
@@ -236,7 +236,7 @@ func (p *passage) nearest(ctx context.Context) (after []es.Recorded, found bool,
 			if err != nil {
 				return nil, false, err
 			}
-			if len(page) > 0 && page[0].Position == f.Position && page[0].RecordedAt.Equal(f.UpdatedAt) {
+			if len(page) > 0 && page[0].Position == f.Position && page[0].Hash == f.Hash && page[0].RecordedAt.Equal(f.UpdatedAt) {
 				*p.f = f
 				return page[1:], true, nil
 			}

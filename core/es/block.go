@@ -35,7 +35,7 @@ type Movement struct {
 // Summary is what a block says without being looked into.
 type Summary struct {
 	Position    Position // of the last event of the block, whether or not it moved the amount
-	RecordedAt  int64    // its recorded time, in microseconds since 1970
+	Hash        Hash     // of that event, so that the block is bound to all events of the stream up to it
 	First, Last Place    // of the movements in the block; without any, First is Latest and Last is Earliest
 	Total       int64    // of the amounts
 }
@@ -51,7 +51,7 @@ type Block struct {
 func NewBlock(movements []Movement, last *Recorded) *Block {
 	slices.SortFunc(movements, func(a, b Movement) int { return a.Compare(b.Place) })
 	b := &Block{
-		Summary: Summary{Position: last.Position, RecordedAt: last.RecordedAt.UnixMicro()},
+		Summary: Summary{Position: last.Position, Hash: last.Hash},
 		places:  make([]Place, len(movements)), sums: make([]int64, len(movements)),
 	}
 	for i, m := range movements {
@@ -97,8 +97,8 @@ func (b *Block) Sum(p Place) int64 {
 
 // The first bytes of what is kept beside snapshots.
 const (
-	blockForm     = 2
-	summariesForm = 3
+	blockForm     = 'b'
+	summariesForm = 's'
 )
 
 // AppendBlock appends a block of a stream as it is kept, from first on: all that says what it is of, and a checksum.
@@ -132,7 +132,7 @@ func (r *Registry) ParseBlock(stream StreamID, first Version, data []byte) (*Blo
 	if p.failed || n > uint64(len(p.b)) {
 		return nil, errSnapshot
 	}
-	b := &Block{Summary: Summary{Position: told.Position, RecordedAt: told.RecordedAt}, places: make([]Place, n), sums: make([]int64, n)}
+	b := &Block{Summary: Summary{Position: told.Position, Hash: told.Hash}, places: make([]Place, n), sums: make([]int64, n)}
 	at := int64(0)
 	for i := range b.places {
 		at += p.int()
@@ -178,8 +178,7 @@ func (r *Registry) ParseSummaries(stream StreamID, first Version, n int, data []
 }
 
 func appendSummary(dst []byte, s *Summary) []byte {
-	dst = binary.AppendUvarint(dst, uint64(s.Position))
-	dst = binary.AppendVarint(dst, s.RecordedAt)
+	dst = append(binary.AppendUvarint(dst, uint64(s.Position)), s.Hash[:]...)
 	for _, p := range [...]Place{s.First, s.Last} {
 		dst = binary.AppendVarint(dst, p.At)
 		dst = binary.AppendUvarint(dst, uint64(p.Version))
@@ -189,7 +188,7 @@ func appendSummary(dst []byte, s *Summary) []byte {
 
 func (p *parts) summary() Summary {
 	return Summary{
-		Position: Position(p.uint()), RecordedAt: p.int(),
+		Position: Position(p.uint()), Hash: p.hash(),
 		First: Place{p.int(), Version(p.uint())}, Last: Place{p.int(), Version(p.uint())}, Total: p.int(),
 	}
 }

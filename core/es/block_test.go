@@ -6,7 +6,6 @@ import (
 	"reflect"
 	"slices"
 	"testing"
-	"time"
 
 	"daybook/core/es"
 )
@@ -17,7 +16,7 @@ func aBlock(n int) *es.Block {
 	for i := range movements {
 		movements[i] = es.Movement{es.Place{random.Int64N(40) - 20, es.Version(11 + i)}, random.Int64N(100) - 50}
 	}
-	return es.NewBlock(movements, &es.Recorded{Position: 99, RecordedAt: time.UnixMicro(7)})
+	return es.NewBlock(movements, &es.Recorded{Position: 99, Hash: es.Hash{1, 2, 3}})
 }
 
 func TestABlockSumsWhatLiesBeforeAPlace(t *testing.T) {

@@ -87,7 +87,7 @@ var ErrSnapshotShape = errors.New("es: the snapshot was made by a build whose st
 var errSnapshot = errors.New("es: these bytes are not a snapshot as it was written")
 
 // snapshotForm is the first byte of a snapshot. A later form may carry more.
-const snapshotForm = 1
+const snapshotForm = 2
 
 // KeepsSnapshots reports whether states of the stream can be kept in snapshots.
 func (r *Registry) KeepsSnapshots(s StreamID) bool {
@@ -95,8 +95,8 @@ func (r *Registry) KeepsSnapshots(s StreamID) bool {
 	return m != nil && m.State.encode != nil
 }
 
-// AppendSnapshot appends the snapshot of a stream's state: the form; the shape; stream, version and position; the times in
-// microseconds; the state; and a checksum of all of it.
+// AppendSnapshot appends the snapshot of a stream's state: the form; the shape; stream, version and position; the hash
+// of the event there; the times in microseconds; the state; and a checksum of all of it.
 func (r *Registry) AppendSnapshot(dst []byte, f *Folded) ([]byte, error) {
 	if !r.KeepsSnapshots(f.Stream) {
 		return dst, fmt.Errorf("es: states of %s are not kept in snapshots", f.Stream)
@@ -109,7 +109,7 @@ func (r *Registry) AppendSnapshot(dst []byte, f *Folded) ([]byte, error) {
 	start := len(dst)
 	dst = r.begin(dst, snapshotForm, f.Stream)
 	dst = binary.AppendUvarint(dst, uint64(f.Version))
-	dst = binary.AppendUvarint(dst, uint64(f.Position))
+	dst = append(binary.AppendUvarint(dst, uint64(f.Position)), f.Hash[:]...)
 	dst = binary.AppendVarint(dst, f.CreatedAt.UnixMicro())
 	dst = binary.AppendVarint(dst, f.UpdatedAt.UnixMicro())
 	dst = append(binary.AppendUvarint(dst, uint64(len(state))), state...)
@@ -160,7 +160,7 @@ func (r *Registry) ParseSnapshot(stream StreamID, b []byte) (Folded, error) {
 	if err != nil {
 		return Folded{}, err
 	}
-	f := Folded{Stream: stream, Version: Version(p.uint()), Position: Position(p.uint()), CreatedAt: p.time(), UpdatedAt: p.time()}
+	f := Folded{Stream: stream, Version: Version(p.uint()), Position: Position(p.uint()), Hash: p.hash(), CreatedAt: p.time(), UpdatedAt: p.time()}
 	state := p.bytes()
 	if p.failed || len(p.b) > 0 || f.Version == 0 || f.Position < Position(f.Version) {
 		return Folded{}, errSnapshot
@@ -188,6 +188,13 @@ func (p *parts) int() int64 {
 }
 
 func (p *parts) time() time.Time { return time.UnixMicro(p.int()).UTC() }
+
+func (p *parts) hash() (h Hash) {
+	copy(h[:], p.b)
+	p.skip(min(len(h), len(p.b)))
+	p.failed = p.failed || h == Hash{}
+	return h
+}
 
 func (p *parts) skip(size int) {
 	if size <= 0 {
