@@ -251,6 +251,33 @@ func TestBlocksAreReadOnceAndKept(t *testing.T) {
 	wantErr(t, err, account.ErrNotFound)
 }
 
+func TestAStatementReadsItsEntriesAsTheyAreAskedFor(t *testing.T) {
+	ctx := context.Background()
+	w, s := newLongWorld(t, 1000)
+	small := w.again(func(o *Options) { o.SnapshotEvery, o.BlockSize = every, 16 })
+	if _, err := small.BalanceEffective(ctx, w.module, "a", w.clock(), Until{}); err != nil {
+		t.Fatal(err)
+	}
+	before := s.read
+	st, err := small.Statement(ctx, w.module, "a", Period{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if begun := s.read - before; begun > 4*every {
+		t.Errorf("to begin, %d events are read", begun)
+	}
+	for given := 0; given < 999; given += 27 {
+		before := s.read
+		page, err := st.Next(ctx, 27)
+		if err != nil || len(page) != 27 || s.read-before != 27 || page[26].Balance != int64(given+27) || st.More() != (given+27 < 999) {
+			t.Fatalf("after %d entries there are %d (%v) out of %d events", given, len(page), err, s.read-before)
+		}
+	}
+	if page, err := st.Next(ctx, 1); len(page) != 0 || err != nil {
+		t.Errorf("behind the last entry there is %v, %v", page, err)
+	}
+}
+
 // TestBlocksOfAnotherStore puts the blocks of one store into another, whose account of the same id has another history.
 func TestBlocksOfAnotherStore(t *testing.T) {
 	ctx := context.Background()
