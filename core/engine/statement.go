@@ -50,7 +50,7 @@ func (e *Engine) Statement(ctx context.Context, m *es.Module, id string, p Perio
 		return nil, err
 	}
 	s := &Statement{Currency: m.Ledger.Currency(line.known.State), Known: line.known}
-	from, to := es.Earliest, es.Latest
+	from, to := es.Earliest(), es.Latest()
 	if !p.From.IsZero() {
 		from = place(p.From)
 	}

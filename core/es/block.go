@@ -15,11 +15,11 @@ type Place struct {
 	Version Version
 }
 
-// The ends of the effective order.
-var (
-	Earliest = Place{At: math.MinInt64}
-	Latest   = Place{At: math.MaxInt64, Version: math.MaxUint64}
-)
+// Earliest is the place before all others.
+func Earliest() Place { return Place{At: math.MinInt64} }
+
+// Latest is the place behind all others.
+func Latest() Place { return Place{At: math.MaxInt64, Version: math.MaxUint64} }
 
 // Compare orders places; it is as cmp.Compare.
 func (p Place) Compare(q Place) int {
@@ -64,7 +64,7 @@ func NewBlock(movements []Movement, last *Recorded) *Block {
 
 // bound sets where the block begins and ends.
 func (b *Block) bound() {
-	b.First, b.Last = Latest, Earliest
+	b.First, b.Last = Latest(), Earliest()
 	if n := len(b.places); n > 0 {
 		b.First, b.Last = b.places[0], b.places[n-1]
 	}

@@ -22,8 +22,8 @@ func aBlock(n int) *es.Block {
 func TestABlockSumsWhatLiesBeforeAPlace(t *testing.T) {
 	for _, n := range []int{0, 1, 50} {
 		b := aBlock(n)
-		if b.Len() != n || b.Sum(es.Latest) != b.Total || b.Sum(es.Earliest) != 0 {
-			t.Fatalf("%d movements of %d sum up to %d", b.Len(), n, b.Sum(es.Latest))
+		if b.Len() != n || b.Sum(es.Latest()) != b.Total || b.Sum(es.Earliest()) != 0 {
+			t.Fatalf("%d movements of %d sum up to %d", b.Len(), n, b.Sum(es.Latest()))
 		}
 		for at := int64(-22); at < 22; at++ {
 			want, count := int64(0), 0
