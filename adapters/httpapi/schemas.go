@@ -98,7 +98,7 @@ func (s *server) schemas() map[string]*huma.Schema {
 		"Operation": operationSchema(),
 		"Health": optionally(with(object("How the process is."), "status", &huma.Schema{Type: "string", Enum: []any{"ok", "unavailable"}}),
 			"checks", &huma.Schema{Type: "array", Items: checkSchema()}),
-		"Status": statusSchema(), "DeadLetter": deadLetterSchema(), "DeadLetterList": listSchema(ref("DeadLetter")),
+		"Status": statusSchema(), "Proof": proofSchema(), "DeadLetter": deadLetterSchema(), "DeadLetterList": listSchema(ref("DeadLetter")),
 	}
 	for _, m := range s.Engine.Registry.Modules {
 		all[typeName(m.Noun)] = documentSchema(m)
@@ -163,7 +163,10 @@ func (s *server) eventSchema() *huma.Schema {
 	with(with(with(e, "id", &huma.Schema{Type: "string", Pattern: `^evt-[1-9][0-9]*$`}), "aggregateId", &huma.Schema{Type: "string"}), "eventType", names)
 	with(with(e, "timestamp", timeSchema()), "data", &huma.Schema{Type: "object", Description: "By event type, at its current schema; older events keep the shape of theirs.", AnyOf: append(data, &huma.Schema{Type: "object"})})
 	with(with(with(e, "version", numberSchema(1, es.MaxAmount)), "position", numberSchema(1, es.MaxAmount)), "schema", numberSchema(1, 1<<31))
-	return with(with(e, "recordedAt", timeSchema()), "metadata", metadata)
+	with(with(e, "recordedAt", timeSchema()), "metadata", metadata)
+	return optionally(e, "hash", &huma.Schema{
+		Type: "string", Pattern: `^[0-9a-f]{64}$`, Description: "SHA-256 over the event, as it is here without this member, and the hash of the one before it in its stream.",
+	})
 }
 
 func documentSchema(m *es.Module) *huma.Schema {

@@ -6,6 +6,7 @@ package memstore
 
 import (
 	"context"
+	"slices"
 	"sort"
 	"sync"
 	"time"
@@ -25,6 +26,8 @@ type Store struct {
 
 	mu          sync.RWMutex // guards what follows
 	events      []es.Recorded
+	tree        es.Tree           // over events
+	nodes       map[int][]es.Hash // of it, by level
 	streams     map[es.StreamID][]es.Position
 	outcomes    map[string]*ports.Outcome
 	refusals    []*ports.Outcome // in the order they were kept
@@ -37,6 +40,7 @@ type Store struct {
 func New() *Store {
 	s := &Store{
 		turn:        make(chan struct{}, 1),
+		nodes:       map[int][]es.Hash{},
 		streams:     map[es.StreamID][]es.Position{},
 		outcomes:    map[string]*ports.Outcome{},
 		checkpoints: map[string]es.Position{},
@@ -108,6 +112,28 @@ func (s *Store) PositionAt(ctx context.Context, t time.Time) (es.Position, error
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	return es.Position(sort.Search(len(s.events), func(i int) bool { return s.events[i].RecordedAt.After(t) })), nil
+}
+
+// Tree implements ports.Store.
+func (s *Store) Tree(ctx context.Context) (es.Tree, error) {
+	if err := s.usable(ctx); err != nil {
+		return es.Tree{}, err
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.tree.Clone(), nil
+}
+
+// TreeNodes implements ports.Store.
+func (s *Store) TreeNodes(ctx context.Context, level int, first uint64, limit int) ([]es.Hash, error) {
+	if err := s.usable(ctx); err != nil {
+		return nil, err
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	nodes := s.nodes[level]
+	nodes = nodes[min(first, uint64(len(nodes))):]
+	return slices.Clone(nodes[:min(len(nodes), max(limit, 0))]), nil
 }
 
 // Outcome implements ports.Store.

@@ -75,7 +75,7 @@ func (u *unit) Commit(ctx context.Context, b ports.Batch) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	events, err := u.record(b.Events)
+	events, next, err := u.record(b.Events)
 	if err != nil {
 		return err
 	}
@@ -90,6 +90,10 @@ func (u *unit) Commit(ctx context.Context, b ports.Batch) error {
 		s.see(e.RecordedAt)
 	}
 	s.events = append(s.events, events...)
+	s.tree = next.Tree
+	for _, n := range next.Nodes {
+		s.nodes[n.Level] = append(s.nodes[n.Level], n.Hash)
+	}
 	for _, o := range b.Outcomes {
 		s.keep(o)
 	}
@@ -99,30 +103,33 @@ func (u *unit) Commit(ctx context.Context, b ports.Batch) error {
 }
 
 // record checks that the events continue the store and brings them into the form they are kept in.
-func (u *unit) record(events []es.Recorded) ([]es.Recorded, error) {
+func (u *unit) record(events []es.Recorded) ([]es.Recorded, *ports.Continuation, error) {
 	recorded := make([]es.Recorded, len(events))
-	next := ports.Continuation{
-		Head: u.known.Head, Last: u.known.LastRecordedAt, Versions: map[es.StreamID]es.Version{},
-		Version: func(stream es.StreamID) (es.Version, error) { return u.store.version(stream), nil },
+	next := &ports.Continuation{
+		Head: u.known.Head, Last: u.known.LastRecordedAt, Ends: map[es.StreamID]ports.StreamEnd{}, Tree: u.store.tree.Clone(),
+		End: func(stream es.StreamID) (ports.StreamEnd, error) { return u.store.streamEnd(stream), nil },
 	}
 	for i := range events {
-		e := &events[i]
-		if err := next.Take(e); err != nil {
-			return nil, err
+		if err := next.Take(&events[i]); err != nil {
+			return nil, nil, err
 		}
-		parsed, err := es.ParseRecorded(e.AppendJSON(nil))
-		if err != nil {
-			return nil, ports.ErrBatchRefused.Say("Version %d of %s could not be read back; nothing was written.", e.Version, e.Stream).Because(err)
+		var err error
+		if recorded[i], err = es.ParseRecorded(events[i].Raw); err != nil {
+			return nil, nil, ports.ErrBatchRefused.Because(err)
 		}
-		recorded[i] = parsed
 	}
-	return recorded, nil
+	return recorded, next, nil
 }
 
-func (s *Store) version(stream es.StreamID) es.Version {
+func (s *Store) streamEnd(stream es.StreamID) ports.StreamEnd {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	return es.Version(len(s.streams[stream]))
+	positions := s.streams[stream]
+	if len(positions) == 0 {
+		return ports.StreamEnd{}
+	}
+	last := &s.events[positions[len(positions)-1]-1]
+	return ports.StreamEnd{Version: last.Version, Hash: last.Hash}
 }
 
 func (s *Store) see(t time.Time) {

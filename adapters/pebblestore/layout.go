@@ -17,6 +17,8 @@ const (
 	tableRefusals    = 'x'
 	tableCheckpoints = 'p'
 	tableSnapshots   = 'z'
+	tableTree        = 't'
+	tableNodes       = 'n'
 )
 
 // streamEnd ends a stream's id in a key. Ids cannot contain it, so no stream's keys lie between those of another.
@@ -33,6 +35,11 @@ func appendStreamKey(dst []byte, stream es.StreamID) []byte {
 
 func appendVersionKey(dst []byte, stream es.StreamID, v es.Version) []byte {
 	return binary.BigEndian.AppendUint64(appendStreamKey(dst, stream), uint64(v))
+}
+
+// appendNodeKey appends the key of a node of the tree of hashes. There are fewer than 256 levels.
+func appendNodeKey(dst []byte, level int, index uint64) []byte {
+	return binary.BigEndian.AppendUint64(append(dst, tableNodes, byte(level)), index)
 }
 
 func appendOutcomeKey(dst []byte, key string) []byte {

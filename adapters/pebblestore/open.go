@@ -30,7 +30,7 @@ func Open(options Options) (*Store, error) {
 	if options.pebbleFormat == 0 {
 		options.pebbleFormat = pebbleFormat
 	}
-	s := &Store{options: options, stop: newFailstop(options.OnFailure), turn: make(chan struct{}, 1), trouble: make(chan struct{}, 1), versions: map[es.StreamID]es.Version{}}
+	s := &Store{options: options, stop: newFailstop(options.OnFailure), turn: make(chan struct{}, 1), trouble: make(chan struct{}, 1), ends: map[es.StreamID]ports.StreamEnd{}}
 	s.fs = haltingFS{options.fs, s.stop}
 	s.life, s.end = context.WithCancel(context.Background())
 	if err := s.claim(); err != nil {
@@ -47,6 +47,9 @@ func Open(options Options) (*Store, error) {
 		return nil, err
 	}
 	if err := s.load(); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	if err := s.loadTree(); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	s.stop.armed.Store(true)
@@ -77,6 +80,9 @@ func (s *Store) claim() error {
 		return ports.ErrStoreUnavailable.Say("The store in %s is in use by another process. Stop that one first, or talk to it instead.", dir).Because(err)
 	}
 	s.lock = lock
+	if s.found > 0 {
+		return nil
+	}
 	if err := s.mark(); err != nil {
 		err = ports.ErrStoreUnavailable.Say("The store's directory %s cannot be written to.", dir).Because(err)
 		return errors.Join(err, lock.Close())
@@ -92,7 +98,9 @@ const pebbleFormat = pebble.FormatTableFormatV6
 const (
 	markFile = "DAYBOOK"
 	markText = "daybook store, format %d\n"
-	format   = 1 // the only one so far
+	format   = 2
+	// formatUnsealed is the one before: events had no hashes.
+	formatUnsealed = 1
 )
 
 // recognize reads the mark of the directory. A directory with anything in it and no mark is somebody else's.
@@ -106,7 +114,8 @@ func (s *Store) recognize() error {
 	for _, name := range names {
 		switch name {
 		case markFile:
-			return s.checkFormat()
+			s.found, err = s.readFormat()
+			return err
 		case "LOCK", "lost+found", markFile + ".new": // of an open that got no further, or of the file system
 		default:
 			foreign = true
@@ -118,34 +127,31 @@ func (s *Store) recognize() error {
 	return nil
 }
 
-func (s *Store) checkFormat() error {
+// readFormat gives the format that the directory has, if this build can read it.
+func (s *Store) readFormat() (found int, err error) {
 	dir := s.options.Dir
 	f, err := s.fs.Open(s.fs.PathJoin(dir, markFile))
 	if err != nil {
-		return ports.ErrStoreUnavailable.Say("The store's directory %s cannot be read.", dir).Because(err)
+		return 0, ports.ErrStoreUnavailable.Say("The store's directory %s cannot be read.", dir).Because(err)
 	}
 	defer f.Close()
 	text, err := io.ReadAll(f)
 	if err != nil {
-		return ports.ErrStoreUnavailable.Say("The file %s in %s cannot be read.", markFile, dir).Because(err)
+		return 0, ports.ErrStoreUnavailable.Say("The file %s in %s cannot be read.", markFile, dir).Because(err)
 	}
-	var found int
 	if _, err := fmt.Sscanf(string(text), markText, &found); err != nil || found < 1 {
-		return s.damaged(fmt.Sprintf("its file %s does not say which format the store has.", markFile), err)
+		return 0, s.damaged(fmt.Sprintf("its file %s does not say which format the store has.", markFile), err)
 	}
 	if found > format {
-		return ports.ErrStoreUnavailable.Say("The store in %s was written by a newer Daybook, format %d; this one reads up to %d. Use that Daybook, or a later one.", dir, found, format)
+		return 0, ports.ErrStoreUnavailable.Say("The store in %s was written by a newer Daybook, format %d; this one reads up to %d. Use that Daybook, or a later one.", dir, found, format)
 	}
-	return nil
+	return found, nil
 }
 
-// mark says that the directory is ours, before Pebble writes anything into it. The mark is whole or not there.
+// mark says that the directory is ours and of this build's format. The mark is whole or not there.
 func (s *Store) mark() error {
 	name := s.fs.PathJoin(s.options.Dir, markFile)
-	if _, err := s.fs.Stat(name); err == nil {
-		return nil
-	}
-	s.fresh = true
+	s.fresh = s.found == 0
 	f, err := s.fs.Create(name+".new", vfs.WriteCategoryUnspecified)
 	if err != nil {
 		return err

@@ -3,12 +3,14 @@
 //
 // The tables, each under a prefix byte; numbers are 8 bytes, big-endian, so that keys sort as numbers do:
 //
-//	'e' position               the event as JSON, byte for byte as es.Recorded.AppendJSON writes it
+//	'e' position               the event as JSON with its hash, byte for byte as es.Recorded.AppendJSON writes it
 //	's' stream 0x00 version    the position of that version of the stream
 //	'c' key                    the outcome of a command, see appendOutcome
 //	'x' recorded time, key     a refusal, by age, so that it can be forgotten
 //	'p' name                   a checkpoint
 //	'z' stream 0x00 position   a snapshot of the stream
+//	't'                        the tree of hashes up to the last event, as es.Tree.AppendBinary writes it
+//	'n' level index            a node of that tree; the level is one byte
 //
 // A commit is one Pebble batch, synced. The file DAYBOOK next to Pebble's own says that the directory is ours and in
 // which format, so that both are known before Pebble touches anything.
@@ -67,10 +69,12 @@ type Store struct {
 	db      *pebble.DB
 	stop    *failstop
 	head    es.Watermark
-	life    context.Context // ends when the store is closed
+	tree    atomic.Pointer[es.Tree] // up to head
+	life    context.Context         // ends when the store is closed
 	end     context.CancelFunc
 	writing atomic.Pointer[flight] // the commit on its way, or the one that failed
 
+	found   int           // the format of the directory before this Open; zero: it had none
 	fresh   bool          // the directory was made by this Open
 	wrote   atomic.Bool   // something has been committed since the store was opened
 	trouble chan struct{} // holds a token once tables could not be written
@@ -84,11 +88,11 @@ type Store struct {
 	turn chan struct{} // holds a token while a unit of work is open; whoever put it there may touch what follows
 	last time.Time     // recorded time of the event at head; zero while there is none
 	// oldest is the recorded time of the oldest refusal kept, in microseconds; noRefusal while there is none.
-	oldest   int64
-	reserve  uint64 // bytes of the disk to be left free
-	warned   bool   // that the disk fills up
-	versions map[es.StreamID]es.Version
-	buffer   []byte
+	oldest  int64
+	reserve uint64 // bytes of the disk to be left free
+	warned  bool   // that the disk fills up
+	ends    map[es.StreamID]ports.StreamEnd
+	buffer  []byte
 }
 
 // noRefusal is after every time.

@@ -3,8 +3,8 @@ package pebblestore
 import (
 	"context"
 	"encoding/binary"
+	"fmt"
 	"math"
-	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -61,12 +61,12 @@ func (s *Store) known(ctx context.Context, needs ports.Needs) (ports.Known, erro
 
 // tails reads what the caller does not know yet, and notes the versions that the streams are at.
 func (s *Store) tails(head es.Position, needs []ports.StreamNeed) ([][]es.Recorded, error) {
-	clear(s.versions)
+	clear(s.ends)
 	tails := make([][]es.Recorded, len(needs))
 	var index *pebble.Iterator
 	for i, n := range needs {
 		if n.At >= head {
-			s.versions[n.Stream] = n.After
+			s.ends[n.Stream] = ports.StreamEnd{Version: n.After, Hash: n.Hash}
 			continue
 		}
 		if index == nil {
@@ -83,33 +83,46 @@ func (s *Store) tails(head es.Position, needs []ports.StreamNeed) ([][]es.Record
 			return nil, err
 		}
 		if n.After > 0 && len(positions) == 0 {
-			delete(s.versions, n.Stream) // the caller is wrong, as Commit will find out
+			delete(s.ends, n.Stream) // the caller is wrong, as Commit will find out
 			continue
 		}
-		s.versions[n.Stream] = first + es.Version(len(positions)) - 1
 		if tails[i], err = s.eventsAt(positions[n.After-(first-1):], n.Stream, n.After+1); err != nil {
 			return nil, err
 		}
+		end := ports.StreamEnd{Version: n.After, Hash: n.Hash}
+		if tail := tails[i]; len(tail) > 0 {
+			end = ports.StreamEnd{Version: tail[len(tail)-1].Version, Hash: tail[len(tail)-1].Hash}
+		}
+		s.ends[n.Stream] = end
 	}
 	return tails, nil
 }
 
-// version finds the version that a stream is at.
-func (s *Store) version(stream es.StreamID) (es.Version, error) {
+// streamEnd finds where a stream ends.
+func (s *Store) streamEnd(stream es.StreamID) (end ports.StreamEnd, err error) {
 	index, err := s.iterate(tableStreams)
 	if err != nil {
-		return 0, s.unreadable(err, "the index of streams")
+		return end, s.unreadable(err, "the index of streams")
 	}
 	defer index.Close()
 	prefix := appendStreamKey(nil, stream)
-	end := append(prefix[:len(prefix)-1:len(prefix)-1], streamEnd+1)
-	if index.SeekLT(end) && len(index.Key()) == len(prefix)+8 && string(index.Key()[:len(prefix)]) == string(prefix) {
-		return es.Version(binary.BigEndian.Uint64(index.Key()[len(prefix):])), nil
+	after := append(prefix[:len(prefix)-1:len(prefix)-1], streamEnd+1)
+	if index.SeekLT(after) && len(index.Key()) == len(prefix)+8 && string(index.Key()[:len(prefix)]) == string(prefix) {
+		version := es.Version(binary.BigEndian.Uint64(index.Key()[len(prefix):]))
+		p, ok := parsePosition(index.Value())
+		if !ok {
+			return end, s.damaged(fmt.Sprintf("the place of version %d of %s is lost.", version, stream), nil)
+		}
+		last, err := s.eventsAt([]es.Position{p}, stream, version)
+		if err != nil {
+			return end, err
+		}
+		return ports.StreamEnd{Version: version, Hash: last[0].Hash}, nil
 	}
 	if err := index.Error(); err != nil {
-		return 0, s.unreadable(err, "the version of "+string(stream))
+		return end, s.unreadable(err, "the version of "+string(stream))
 	}
-	return 0, nil
+	return end, nil
 }
 
 // Known implements ports.Unit.
@@ -138,33 +151,30 @@ func (u *unit) Commit(ctx context.Context, b ports.Batch) error {
 		return s.failed(err)
 	}
 	write := s.db.NewBatch()
-	last, err := s.addEvents(write, u.known.Head, b.Events)
+	next, err := s.addEvents(write, u.known.Head, b.Events)
 	if err != nil {
 		_ = write.Close() // gives its memory back
 		return err
 	}
-	oldest := s.addOutcomes(write, last, b.Outcomes)
+	oldest := s.addOutcomes(write, next.Last, b.Outcomes)
 	if err := s.apply(write, b.Outcomes); err != nil {
 		return err
 	}
-	s.last, s.oldest = last, oldest
+	s.last, s.oldest = next.Last, oldest
+	s.tree.Store(&next.Tree)
 	s.head.Raise(u.known.Head + es.Position(len(b.Events)))
 	return nil
 }
 
-// addEvents checks that the events continue the store and adds them to the write. It gives the last recorded time then.
-func (s *Store) addEvents(write *pebble.Batch, head es.Position, events []es.Recorded) (time.Time, error) {
-	next := ports.Continuation{Head: head, Last: s.last, Versions: s.versions, Version: s.version}
+// addEvents checks that the events continue the store, seals them and adds them to the write. It gives where the store ends then.
+func (s *Store) addEvents(write *pebble.Batch, head es.Position, events []es.Recorded) (*ports.Continuation, error) {
+	next := &ports.Continuation{Head: head, Last: s.last, Ends: s.ends, End: s.streamEnd, Tree: s.tree.Load().Clone()}
 	for i := range events {
 		e := &events[i]
 		if err := next.Take(e); err != nil {
-			return s.last, err
+			return nil, err
 		}
-		s.buffer = e.AppendJSON(s.buffer[:0])
-		if _, err := es.ParseRecorded(s.buffer); err != nil {
-			return s.last, ports.ErrBatchRefused.Say("Version %d of %s could not be read back; nothing was written.", e.Version, e.Stream).Because(err)
-		}
-		put(write.SetDeferred(9, len(s.buffer)), appendEventKey, e.Position, s.buffer)
+		put(write.SetDeferred(9, len(e.Raw)), appendEventKey, e.Position, e.Raw)
 	}
 	for _, i := range sorted(len(events), func(i int) string { return string(events[i].Stream) }) {
 		e := &events[i]
@@ -173,7 +183,10 @@ func (s *Store) addEvents(write *pebble.Batch, head es.Position, events []es.Rec
 		binary.BigEndian.PutUint64(row.Value, uint64(e.Position))
 		_ = row.Finish() // fails for indexed batches alone
 	}
-	return next.Last, nil
+	if len(events) > 0 {
+		s.addTree(write, next)
+	}
+	return next, nil
 }
 
 // put fills one row of a write.

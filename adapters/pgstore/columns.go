@@ -17,51 +17,46 @@ type eventRows struct {
 	schemas               []int32
 	effectives, recordeds []time.Time
 	data, metadata        [][]byte
+	hashes                [][]byte
 }
 
 func (r *eventRows) arguments() []any {
-	return []any{r.positions, r.streams, r.versions, r.types, r.schemas, r.effectives, r.recordeds, r.data, r.metadata}
+	return []any{r.positions, r.streams, r.versions, r.types, r.schemas, r.effectives, r.recordeds, r.data, r.metadata, r.hashes}
 }
 
-// rows checks that the events continue the store and can be read back, and gives them by columns.
-func (u *unit) rows(events []es.Recorded) (*eventRows, error) {
+// rows checks that the events continue the store, seals them, and gives them by columns, and where the store ends then.
+func (u *unit) rows(events []es.Recorded) (*eventRows, *ports.Continuation, error) {
 	n := len(events)
 	r := &eventRows{
 		positions: make([]int64, n), versions: make([]int64, n), streams: make([]string, n), types: make([]string, n), schemas: make([]int32, n),
-		effectives: make([]time.Time, n), recordeds: make([]time.Time, n), data: make([][]byte, n), metadata: make([][]byte, n),
+		effectives: make([]time.Time, n), recordeds: make([]time.Time, n), data: make([][]byte, n), metadata: make([][]byte, n), hashes: make([][]byte, n),
 	}
-	next := ports.Continuation{
-		Head: u.known.Head, Last: u.known.LastRecordedAt, Versions: u.versions,
-		Version: func(stream es.StreamID) (es.Version, error) {
-			err := u.learnVersions(events)
-			return u.versions[stream], err
+	next := &ports.Continuation{
+		Head: u.known.Head, Last: u.known.LastRecordedAt, Ends: u.ends, Tree: u.tree,
+		End: func(stream es.StreamID) (ports.StreamEnd, error) {
+			err := u.learnEnds(events)
+			return u.ends[stream], err
 		},
 	}
-	var raw []byte
 	for i := range events {
 		e := &events[i]
 		if err := next.Take(e); err != nil {
-			return nil, err
-		}
-		raw = e.AppendJSON(raw[:0])
-		parsed, err := es.ParseRecorded(raw)
-		if err != nil || parsed.Stream != e.Stream || parsed.Type != e.Type {
-			return nil, ports.ErrBatchRefused.Say("Version %d of %s could not be read back; nothing was written.", e.Version, e.Stream).Because(err)
+			return nil, nil, err
 		}
 		r.positions[i], r.versions[i], r.schemas[i] = int64(e.Position), int64(e.Version), int32(e.Schema)
-		r.streams[i], r.types[i], r.data[i], r.metadata[i] = string(e.Stream), e.Type, e.Data, e.Metadata
-		r.effectives[i], r.recordeds[i] = parsed.EffectiveAt, parsed.RecordedAt
+		r.streams[i], r.types[i], r.data[i], r.metadata[i], r.hashes[i] = string(e.Stream), e.Type, e.Data, e.Metadata, e.Hash[:]
+		r.effectives[i], r.recordeds[i] = e.EffectiveAt.UTC().Truncate(time.Microsecond), e.RecordedAt.UTC().Truncate(time.Microsecond)
 	}
-	return r, nil
+	return r, next, nil
 }
 
-// learnVersions asks once for the versions of all streams of the batch that Begin did not learn.
-func (u *unit) learnVersions(events []es.Recorded) error {
+// learnEnds asks once for the ends of all streams of the batch that Begin did not learn.
+func (u *unit) learnEnds(events []es.Recorded) error {
 	var unknown []string
 	asked := map[es.StreamID]bool{}
 	for i := range events {
 		stream := events[i].Stream
-		if _, ok := u.versions[stream]; !ok && !asked[stream] {
+		if end, ok := u.ends[stream]; (!ok || end.Version > 0 && end.Hash == es.Hash{}) && !asked[stream] {
 			asked[stream] = true
 			unknown = append(unknown, string(stream))
 		}
@@ -77,14 +72,20 @@ func (u *unit) learnVersions(events []es.Recorded) error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 2*s.options.UnitTimeout)
 	defer cancel()
-	rows, err := s.writer.Query(ctx, s.sql.versions, unknown)
+	rows, err := s.writer.Query(ctx, s.sql.ends, unknown)
 	if err != nil {
 		return s.failed(context.Background(), err)
 	}
+	for _, stream := range unknown {
+		u.ends[es.StreamID(stream)] = ports.StreamEnd{}
+	}
 	var stream string
 	var version int64
-	_, err = pgx.ForEachRow(rows, []any{&stream, &version}, func() error {
-		u.versions[es.StreamID(stream)] = es.Version(version)
+	var hash []byte
+	_, err = pgx.ForEachRow(rows, []any{&stream, &version, &hash}, func() error {
+		end := ports.StreamEnd{Version: es.Version(version)}
+		copy(end.Hash[:], hash)
+		u.ends[es.StreamID(stream)] = end
 		return nil
 	})
 	if err != nil {

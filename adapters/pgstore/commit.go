@@ -25,7 +25,7 @@ func (u *unit) Commit(ctx context.Context, b ports.Batch) error {
 	if err := s.usable(ctx); err != nil {
 		return err
 	}
-	rows, err := u.rows(b.Events)
+	rows, next, err := u.rows(b.Events)
 	if err != nil {
 		return err
 	}
@@ -37,19 +37,18 @@ func (u *unit) Commit(ctx context.Context, b ports.Batch) error {
 	if s.life.Err() != nil {
 		return ports.ErrStoreClosed
 	}
-	head := u.known.Head + es.Position(len(b.Events))
-	if err := u.send(head, rows, b.Outcomes); err != nil {
+	if err := u.send(rows, next, b.Outcomes); err != nil {
 		return err
 	}
 	s.recent.add(b.Events)
 	u.end() // the server has ended it: there is nothing to roll back
-	s.head.Raise(head)
+	s.head.Raise(next.Head)
 	return nil
 }
 
 // send writes the batch and ends the transaction, in one round trip, whatever becomes of the caller.
-func (u *unit) send(head es.Position, rows *eventRows, outcomes []ports.Outcome) error {
-	s := u.store
+func (u *unit) send(rows *eventRows, next *ports.Continuation, outcomes []ports.Outcome) error {
+	s, head := u.store, next.Head
 	if err := s.inUnit(); err != nil {
 		return err
 	}
@@ -58,6 +57,7 @@ func (u *unit) send(head es.Position, rows *eventRows, outcomes []ports.Outcome)
 	batch := &pgx.Batch{}
 	if len(rows.positions) > 0 {
 		batch.Queue(s.sql.addEvents, rows.arguments()...)
+		s.queueTree(batch, next)
 	}
 	if len(outcomes) > 0 {
 		arguments, fresh := u.outcomeRows(outcomes)

@@ -2,6 +2,7 @@ package pgstore
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -9,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"daybook/core/es"
+	"daybook/test/contract"
 	"daybook/test/servers"
 )
 
@@ -52,7 +54,54 @@ func TestEventsInsertedFromOutsideArePutInLineAndShownToReaders(t *testing.T) {
 			t.Fatalf("%s cannot be read: %v", e.Raw, err)
 		}
 	}
+	mustWrite(t, s) // which seals what is before it
+	contract.WantSealed(t, s, all+1)
 	_ = s.Close()
+}
+
+func TestEventsFromBeforeThereWereHashesAreSealedAtTheNextStart(t *testing.T) {
+	s := open(t, Options{})
+	for range 3 {
+		mustWrite(t, s)
+	}
+	conn := connect(t, servers.Postgres(t))
+	for _, stream := range []string{"x", "y", "x"} {
+		if _, err := conn.Exec(patience(t), inSchema(outside, s.options.Schema), stream, 3000); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const all = 3 + 3*3000
+	for _, after := range []int{0, 5000, all} { // a start that was killed has sealed whole pages
+		tree := es.Tree{}
+		for i, e := range feed(t, s, all) {
+			if i < after {
+				tree.Add(e.Hash, nil)
+			}
+		}
+		state, _ := tree.AppendBinary(nil)
+		err := pgx.BeginFunc(patience(t), conn, func(tx pgx.Tx) error {
+			_, err := tx.Exec(patience(t), inSchema(fmt.Sprintf(`SET LOCAL daybook.archive = 'on'; UPDATE daybook.events SET hash = NULL WHERE position > %[1]d;
+				DELETE FROM daybook.tree_nodes WHERE (index + 1) * 256 > %[1]d; UPDATE daybook.tree SET size = %[1]d, state = '\x%[2]x'`, after, state), s.options.Schema))
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = s.Close()
+		s = open(t, Options{Schema: s.options.Schema})
+		contract.WantSealed(t, s, all)
+	}
+	mustWrite(t, s)
+	contract.WantSealed(t, s, all+1)
+}
+
+func feed(t *testing.T, s *Store, n int) []es.Recorded {
+	t.Helper()
+	events, err := s.ReadFeed(patience(t), 0, n)
+	if err != nil || len(events) != n {
+		t.Fatalf("the feed has %d events, %v; want %d", len(events), err, n)
+	}
+	return events
 }
 
 func TestWhatWouldBreakTheOrderOrTheHistoryIsRefusedWithWords(t *testing.T) {

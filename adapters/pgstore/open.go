@@ -121,6 +121,10 @@ func (s *Store) start(ctx context.Context, pool *pgxpool.Config) error {
 		s.readers.Close()
 		return err
 	}
+	if err := s.seal(ctx); err != nil {
+		s.readers.Close()
+		return err
+	}
 	return nil
 }
 

@@ -4,8 +4,10 @@ import "strings"
 
 // queries are the statements of the store, with its schema put in.
 type queries struct {
-	setUp, lock, evict, last, tails, known, versions       string
+	setUp, lock, evict, last, tails, known, ends           string
 	addEvents, addOutcomes, setOutcomes                    string
+	setTree, addNodes, permit, setHashes, hashes           string
+	tree, nodes                                            string
 	addBatch, notify, findBatch                            string
 	head, stream, feed, positionAt, outcome                string
 	checkpoint, saveCheckpoint, lease, release             string
@@ -13,7 +15,7 @@ type queries struct {
 	listen, forgetBatches, forgetRefusals, migrationsTable string
 }
 
-const columns = `e.position, e.stream_id, e.version, e.type, e.schema, e.effective_at, e.recorded_at, e.data, e.metadata`
+const columns = `e.position, e.stream_id, e.version, e.type, e.schema, e.effective_at, e.recorded_at, e.data, e.metadata, e.hash`
 
 func queriesFor(schema string) queries {
 	q := queries{
@@ -26,18 +28,28 @@ func queriesFor(schema string) queries {
 		evict: `SELECT count(pg_terminate_backend(l.pid)) FROM pg_locks l JOIN pg_stat_activity a USING (pid)
 			WHERE l.locktype = 'advisory' AND l.granted AND l.classid = 17497 AND l.objid = 'daybook.events'::regclass::oid AND l.objsubid = 2
 			AND a.usename = current_user AND a.wait_event IN ('ClientRead', 'ClientWrite') AND a.state_change < clock_timestamp() - $1::interval`,
-		last: `SELECT position, recorded_at FROM daybook.events ORDER BY position DESC LIMIT 1`,
+		last: `SELECT coalesce(e.position, 0), coalesce(e.recorded_at, '-infinity'), t.size, t.state FROM daybook.tree t
+			LEFT JOIN LATERAL (SELECT position, recorded_at FROM daybook.events ORDER BY position DESC LIMIT 1) e ON true`,
 		// The version that the caller knows is read, too: it shows that it is there. OFFSET 0 keeps the index in use.
 		tails: `SELECT n.i, ` + columns + ` FROM unnest($1::text[], $2::bigint[], $3::bigint[]) WITH ORDINALITY n(stream, after, at, i),
 			LATERAL (SELECT * FROM daybook.events x WHERE x.stream_id = n.stream AND x.version >= n.after ORDER BY x.version OFFSET 0) e
 			WHERE n.at < (SELECT max(position) FROM daybook.events) ORDER BY n.i, e.version`,
 		known: `SELECT k.i, o.refusal, o.recorded_at, o.body FROM unnest($1::bytea[]) WITH ORDINALITY k(key, i),
 			LATERAL (SELECT * FROM daybook.outcomes x WHERE x.key = k.key OFFSET 0) o`,
-		versions: `SELECT s, coalesce((SELECT x.version FROM daybook.events x WHERE x.stream_id = s ORDER BY x.version DESC LIMIT 1), 0)
-			FROM unnest($1::text[]) s`,
+		ends: `SELECT s, e.version, e.hash FROM unnest($1::text[]) s,
+			LATERAL (SELECT x.version, x.hash FROM daybook.events x WHERE x.stream_id = s ORDER BY x.version DESC LIMIT 1) e`,
 
-		addEvents: `INSERT INTO daybook.events (position, stream_id, version, type, schema, effective_at, recorded_at, data, metadata)
-			SELECT * FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::text[], $5::integer[], $6::timestamptz[], $7::timestamptz[], $8::text[], $9::text[])`,
+		addEvents: `INSERT INTO daybook.events (position, stream_id, version, type, schema, effective_at, recorded_at, data, metadata, hash)
+			SELECT * FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::text[], $5::integer[], $6::timestamptz[], $7::timestamptz[], $8::text[], $9::text[],
+				$10::bytea[])`,
+		setTree:   `UPDATE daybook.tree SET size = $1, state = $2`,
+		addNodes:  `INSERT INTO daybook.tree_nodes (level, index, hash) SELECT * FROM unnest($1::integer[], $2::bigint[], $3::bytea[])`,
+		permit:    `SELECT set_config('daybook.archive', 'on', true)`,
+		setHashes: `UPDATE daybook.events e SET hash = n.hash FROM unnest($1::bigint[], $2::bytea[]) n(position, hash) WHERE e.position = n.position`,
+		hashes: `SELECT e.stream_id, e.hash FROM unnest($1::text[], $2::bigint[]) n(stream, version)
+			JOIN daybook.events e ON e.stream_id = n.stream AND e.version = n.version`,
+		tree:  `SELECT size, state FROM daybook.tree`,
+		nodes: `SELECT index, hash FROM daybook.tree_nodes WHERE level = $1 AND index >= $2 ORDER BY index LIMIT $3`,
 		addOutcomes: `INSERT INTO daybook.outcomes (key, refusal, recorded_at, body)
 			SELECT * FROM unnest($1::bytea[], $2::boolean[], $3::timestamptz[], $4::bytea[])`,
 		addBatch:  `INSERT INTO daybook.batches (position, id) VALUES ($1, $2)`,
@@ -86,7 +98,7 @@ func queriesFor(schema string) queries {
 	}
 	q.setOutcomes = q.addOutcomes + ` ON CONFLICT (key) DO UPDATE SET refusal = EXCLUDED.refusal, recorded_at = EXCLUDED.recorded_at, body = EXCLUDED.body`
 	for _, statement := range []*string{
-		&q.setUp, &q.lock, &q.evict, &q.last, &q.tails, &q.known, &q.versions, &q.addEvents, &q.addOutcomes, &q.setOutcomes, &q.addBatch, &q.notify, &q.findBatch,
+		&q.setUp, &q.lock, &q.evict, &q.last, &q.tails, &q.known, &q.ends, &q.addEvents, &q.setTree, &q.addNodes, &q.permit, &q.setHashes, &q.hashes, &q.tree, &q.nodes, &q.addOutcomes, &q.setOutcomes, &q.addBatch, &q.notify, &q.findBatch,
 		&q.head, &q.stream, &q.feed, &q.positionAt, &q.outcome, &q.checkpoint, &q.saveCheckpoint, &q.lease, &q.release, &q.snapshot, &q.saveSnapshots,
 		&q.listen, &q.forgetBatches, &q.forgetRefusals, &q.migrationsTable,
 	} {

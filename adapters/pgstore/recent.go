@@ -11,7 +11,7 @@ import (
 // need ask the database only whether others have committed more.
 type recent struct {
 	mu     sync.Mutex
-	events []es.Recorded // contiguous
+	events []es.Recorded // contiguous; of those that nobody has asked for yet, position and raw form alone
 }
 
 // mostRecent is how many events are kept, about.
@@ -30,18 +30,8 @@ func (r *recent) add(events []es.Recorded) {
 	if len(r.events) >= mostRecent {
 		r.events = slices.Clone(r.events[len(r.events)-mostRecent/2:])
 	}
-	size := 0
 	for i := range events {
-		size += len(events[i].Data) + len(events[i].Metadata)
-	}
-	slab := make([]byte, 0, size) // the caller may use its slices for something else
-	own := func(b []byte) []byte {
-		slab = append(slab, b...)
-		return slab[len(slab)-len(b):]
-	}
-	for _, e := range events {
-		e.Data, e.Metadata, e.Raw = own(e.Data), own(e.Metadata), nil
-		r.events = append(r.events, e)
+		r.events = append(r.events, es.Recorded{Position: events[i].Position, Raw: events[i].Raw})
 	}
 }
 
@@ -56,10 +46,10 @@ func (r *recent) after(p es.Position, limit int) []es.Recorded {
 	events := r.events[p+1-r.events[0].Position:]
 	events = events[:min(limit, len(events))]
 	for i := range events {
-		if events[i].Raw != nil { // somebody has asked for it before
+		if events[i].Version > 0 {
 			continue
 		}
-		stored, err := es.ParseRecorded(events[i].AppendJSON(make([]byte, 0, len(events[i].Data)+len(events[i].Metadata)+room)))
+		stored, err := es.ParseRecorded(events[i].Raw)
 		if err != nil { // then the database tells
 			return nil
 		}

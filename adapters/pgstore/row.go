@@ -22,11 +22,11 @@ const slabSize = 64 << 10
 const since2000 = 946_684_800_000_000
 
 // room is more than what es.Recorded.AppendJSON adds to the texts of an event.
-const room = 256
+const room = 384
 
 // event reads the columns into e.
 func (d *decoder) event(row [][]byte, e *es.Recorded) error {
-	if len(row) != 9 || len(row[0]) != 8 || len(row[2]) != 8 || len(row[4]) != 4 || len(row[5]) != 8 || len(row[6]) != 8 {
+	if len(row) != 10 || len(row[0]) != 8 || len(row[2]) != 8 || len(row[4]) != 4 || len(row[5]) != 8 || len(row[6]) != 8 {
 		return errDamaged.Say("The server sent an event in a form that was not asked for.")
 	}
 	stream, kind, data, metadata := row[1], row[3], row[7], row[8]
@@ -44,16 +44,25 @@ func (d *decoder) event(row [][]byte, e *es.Recorded) error {
 		Version: es.Version(binary.BigEndian.Uint64(row[2])), Type: names[len(stream):], Schema: int(int32(binary.BigEndian.Uint32(row[4]))),
 		EffectiveAt: instant(row[5]), RecordedAt: instant(row[6]), Data: data, Metadata: metadata,
 	}
+	if copy(e.Hash[:], row[9]); len(row[9]) != len(e.Hash) && len(row[9]) != 0 {
+		return errDamaged.Say("The hash of the event at position %d has %d bytes.", e.Position, len(row[9]))
+	}
 	d.slab = e.AppendJSON(d.slab)
 	e.Raw = d.slab[start:len(d.slab):len(d.slab)]
 	// The row's memory is used again for the next one: data and metadata are shared with Raw.
-	e.Metadata = e.Raw[len(e.Raw)-1-len(metadata) : len(e.Raw)-1]
-	at := bytes.Index(e.Raw, dataMember) + len(dataMember) // a name cannot hold it: its quotes would be escaped
+	// The members' names cannot be in front of them: there, quotes would be escaped.
+	at := bytes.Index(e.Raw, dataMember) + len(dataMember)
 	e.Data = e.Raw[at : at+len(data)]
+	at += len(data)
+	at += bytes.Index(e.Raw[at:], metadataMember) + len(metadataMember)
+	e.Metadata = e.Raw[at : at+len(metadata)]
 	return nil
 }
 
-var dataMember = []byte(`,"data":`)
+var (
+	dataMember     = []byte(`,"data":`)
+	metadataMember = []byte(`,"metadata":`)
+)
 
 func instant(column []byte) time.Time {
 	return time.UnixMicro(int64(binary.BigEndian.Uint64(column)) + since2000).UTC()

@@ -10,6 +10,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgtype"
 
 	"daybook/core/es"
 	"daybook/core/ports"
@@ -17,11 +18,12 @@ import (
 
 // unit is a ports.Unit. Whoever has it open holds the store's turn, and the lock in the database.
 type unit struct {
-	store    *Store
-	known    ports.Known
-	versions map[es.StreamID]es.Version // that streams are at, as far as Begin learned them
-	absent   map[string]bool            // keys under which there is no outcome
-	ended    bool
+	store  *Store
+	known  ports.Known
+	tree   es.Tree                         // up to the head
+	ends   map[es.StreamID]ports.StreamEnd // of streams, as far as Begin learned them
+	absent map[string]bool                 // keys under which there is no outcome
+	ended  bool
 }
 
 // Begin implements ports.Store.
@@ -64,6 +66,10 @@ func (s *Store) begin(ctx context.Context, needs ports.Needs) (*unit, error) {
 		switch {
 		case bounded.Err() != nil:
 			return nil, err
+		case errors.Is(err, errUnsealed):
+			if err := s.sealPage(bounded); err != nil {
+				return nil, err
+			}
 		case reused && lost(err):
 			reused = false
 		case !evicted && errors.As(err, &known) && known.Code == "55P03" && s.evict(bounded):
@@ -107,14 +113,10 @@ func (s *Store) readKnown(answers pgx.BatchResults, needs ports.Needs) (*unit, e
 			return nil, err
 		}
 	}
-	u := &unit{store: s, versions: make(map[es.StreamID]es.Version, len(needs.Streams))}
+	u := &unit{store: s, ends: make(map[es.StreamID]ports.StreamEnd, len(needs.Streams))}
 	u.known.Tails = make([][]es.Recorded, len(needs.Streams))
 	u.known.Outcomes = make([]*ports.Outcome, len(needs.Keys))
-	var last time.Time
-	switch err := answers.QueryRow().Scan(&u.known.Head, &last); {
-	case err == nil:
-		u.known.LastRecordedAt = last.UTC()
-	case !errors.Is(err, pgx.ErrNoRows):
+	if err := u.readLast(answers.QueryRow()); err != nil {
 		return nil, err
 	}
 	if len(needs.Streams) > 0 {
@@ -130,13 +132,36 @@ func (s *Store) readKnown(answers pgx.BatchResults, needs ports.Needs) (*unit, e
 	return u, nil
 }
 
+// errUnsealed: there are events without a hash, which must be sealed before anything can be written.
+var errUnsealed = errors.New("pgstore: the last events are not sealed yet")
+
+// readLast reads where the store ends.
+func (u *unit) readLast(row pgx.Row) error {
+	var last pgtype.Timestamptz
+	var size int64
+	var state []byte
+	if err := row.Scan(&u.known.Head, &last, &size, &state); err != nil {
+		return err
+	}
+	if u.known.Head > 0 {
+		u.known.LastRecordedAt = last.Time.UTC()
+	}
+	if err := u.tree.UnmarshalBinary(state); err != nil || u.tree.Size != es.Position(size) {
+		return errDamaged.Say("The seal of the store, over %d events, is not as it was written.", size).Because(err)
+	}
+	if u.tree.Size < u.known.Head {
+		return errUnsealed
+	}
+	return nil
+}
+
 // readTails reads what the caller does not know yet, and notes the versions that the streams are at.
 func (u *unit) readTails(answers pgx.BatchResults, needs []ports.StreamNeed) error {
 	for _, n := range needs {
 		if n.At >= u.known.Head {
-			u.versions[n.Stream] = n.After
+			u.ends[n.Stream] = ports.StreamEnd{Version: n.After, Hash: n.Hash}
 		} else if n.After == 0 {
-			u.versions[n.Stream] = 0 // unless a row shows more
+			u.ends[n.Stream] = ports.StreamEnd{} // unless a row shows more
 		}
 	}
 	rows, err := answers.Query()
@@ -155,7 +180,9 @@ func (u *unit) readTails(answers pgx.BatchResults, needs []ports.StreamNeed) err
 		if err != nil {
 			return err
 		}
-		u.versions[e.Stream] = max(u.versions[e.Stream], e.Version)
+		if e.Version > u.ends[e.Stream].Version {
+			u.ends[e.Stream] = ports.StreamEnd{Version: e.Version, Hash: e.Hash}
+		}
 		if e.Version > needs[i].After {
 			if want := needs[i].After + es.Version(len(u.known.Tails[i])) + 1; e.Version != want {
 				return errDamaged.Say("Version %d of %s is missing; the next one there is %d.", want, e.Stream, e.Version)

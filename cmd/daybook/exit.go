@@ -8,6 +8,7 @@ import (
 
 	"daybook/adapters/apiclient"
 	"daybook/app"
+	"daybook/core/fault"
 )
 
 // Exit codes, for scripts. They are part of the interface; newExitCodes documents them.
@@ -56,18 +57,23 @@ func exitCode(err error) int {
 		unreachable *apiclient.Unreachable
 		problem     *apiclient.Problem
 		config      *app.ConfigError
+		plain       *fault.Fault
 	)
 	switch {
 	case errors.As(err, &usage):
 		return exitUsage
 	case errors.As(err, &rejected):
 		return exitRefused
+	case isDamage(err):
+		return exitIntegrity
 	case errors.As(err, &unreachable):
 		return exitUnavailable
 	case errors.As(err, &problem):
 		return problemCode(problem)
 	case errors.As(err, &config):
 		return exitConfig
+	case errors.As(err, &plain) && plain.Kind == fault.Unavailable:
+		return exitUnavailable
 	}
 	return exitFailure
 }

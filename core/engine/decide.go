@@ -76,7 +76,7 @@ func (w *working) needStream(id es.StreamID, k known, err error) {
 	w.slotOf[id] = len(w.slots)
 	k.Stream = id
 	w.slots = append(w.slots, slot{Folded: k.Folded, err: err})
-	w.needs.Streams = append(w.needs.Streams, ports.StreamNeed{Stream: id, After: k.Version, At: k.at})
+	w.needs.Streams = append(w.needs.Streams, ports.StreamNeed{Stream: id, After: k.Version, Hash: k.Hash, At: k.at})
 }
 
 func (w *working) needKey(key string) {
@@ -328,4 +328,16 @@ func (w *working) moveOn(f *es.Facts, at time.Time) {
 		w.slots[n].Folded, w.slots[n].changed = f.States[i], true
 	}
 	w.last = at
+}
+
+// sealed gives the states of the batch the hashes that its events got when they were written.
+func (w *working) sealed() {
+	for i := range w.batch.Events {
+		e := &w.batch.Events[i]
+		w.slots[w.slotOf[e.Stream]].Hash = e.Hash
+	}
+	for i := range w.passed {
+		f := &w.passed[i]
+		f.Hash = w.batch.Events[f.Position-w.batch.Events[0].Position].Hash
+	}
 }

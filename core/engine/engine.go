@@ -21,6 +21,7 @@ type Options struct {
 	Bus      ports.Bus
 	Views    ports.Views
 	Observer ports.Observer
+	Notary   ports.Notary     // signs checkpoints; nil where none are asked for
 	Now      func() time.Time // the clock
 
 	EventsTopic   string // where the relay publishes
@@ -35,6 +36,8 @@ type Options struct {
 
 	// SnapshotEvery is after how many events of a stream its state is kept in a snapshot. Zero: none are made or used.
 	SnapshotEvery int
+	// BlockSize is how many neighbouring versions of a stream are sorted by effective time together.
+	BlockSize int
 }
 
 // Engine is the inside of the hexagon. Its methods may be called concurrently; Run methods are called once each.
@@ -43,6 +46,7 @@ type Engine struct {
 	sequencer *sequencer
 	projector *projector
 	snapshots *snapshots
+	blocks    *blocks
 	rebuilds  rebuilds
 }
 
@@ -56,9 +60,11 @@ func New(o Options) *Engine {
 	orDefault(&o.QueueSize, 4096)
 	orDefault(&o.BatchSize, 1024)
 	orDefault(&o.CacheSize, 100_000)
+	orDefault(&o.BlockSize, 4096)
 	o.Process = cmp.Or(o.Process, "daybook")
 	e := &Engine{Options: o}
 	e.snapshots = newSnapshots(&e.Options)
+	e.blocks = newBlocks(e.snapshots)
 	e.sequencer = newSequencer(&e.Options, e.snapshots)
 	e.projector = newProjector(&e.Options, e.snapshots)
 	return e
@@ -133,6 +139,8 @@ var (
 	ErrPositionAhead = fault.New(fault.Rejected, "position_ahead", "The store has no event at this position yet.")
 	// ErrViewBehind: the view did not get far enough in time.
 	ErrViewBehind = fault.New(fault.Unavailable, "view_behind", "The view has not reached this position yet. Try again shortly.").After(time.Second)
+	// ErrNoCheckpoints: nobody signs them here.
+	ErrNoCheckpoints = fault.New(fault.NotFound, "no_checkpoints", "This process has no key to sign checkpoints with.")
 	// ErrNoOperation: there is no such operation, or it was too long ago.
 	ErrNoOperation = fault.New(fault.NotFound, "operation_not_found", "There is no operation with this id.")
 	// ErrRebuildRunning: one rebuild at a time.

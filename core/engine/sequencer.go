@@ -176,6 +176,7 @@ func (s *sequencer) transact(ctx context.Context, batch []*Ticket, began time.Ti
 		return err
 	}
 	s.head += es.Position(len(w.batch.Events))
+	w.sealed()
 	s.keep()
 	s.snapshots.offer(slices.Clone(w.passed))
 	s.Observer.Committed(ports.Commit{

@@ -49,7 +49,8 @@ type Recorded struct {
 	RecordedAt  time.Time // when it was written, UTC, microseconds, strictly increasing from command to command
 	Data        []byte    // a JSON object, exactly as it was written
 	Metadata    []byte    // a JSON object: who, why, in answer to what
-	Raw         []byte    // the whole event as JSON, as AppendJSON writes it; nil until a store has given the event back
+	Hash        Hash      // see Seal; zero until then
+	Raw         []byte    // the whole event as JSON, as AppendJSON writes it; nil until a store has taken or given it
 }
 
 // Metadata says where an event came from. All fields are optional but Principal.
@@ -100,6 +101,9 @@ func (r *Recorded) AppendJSON(dst []byte) []byte {
 	dst = AppendTime(dst, r.RecordedAt)
 	dst = append(dst, `","metadata":`...)
 	dst = append(dst, r.Metadata...)
+	if r.Hash != (Hash{}) {
+		return appendHash(dst, &r.Hash)
+	}
 	return append(dst, '}')
 }
 
@@ -152,6 +156,11 @@ func ParseRecorded(raw []byte) (Recorded, error) {
 	s.literal(`"`)
 	s.literal(`,"metadata":`)
 	r.Metadata = s.object()
+	if len(raw)-s.i == hashLength+len(`}`) {
+		s.literal(hashMember)
+		s.failed = s.failed || !r.Hash.parse(s.until('"')) || r.Hash == (Hash{})
+		s.literal(`"`)
+	}
 	s.literal(`}`)
 	if s.failed || s.i != len(raw) || id != uint64(r.Position) || r.Position == 0 || r.Version == 0 || schema > math.MaxInt32 {
 		return Recorded{}, fmt.Errorf("%w (at byte %d of %d)", ErrCorrupt, s.i, len(raw))
@@ -177,6 +186,7 @@ type Folded struct {
 	Stream    StreamID
 	Version   Version
 	Position  Position  // of the last event folded in
+	Hash      Hash      // of that event; zero if it is not known
 	CreatedAt time.Time // recorded time of the first event
 	UpdatedAt time.Time // recorded time of the last event
 	State     any       // the module's state; nil before the first event

@@ -180,6 +180,6 @@ func (r *Registry) FoldDecoded(f *Folded, rec *Recorded, e Event) error {
 	if f.Version == 0 {
 		f.Stream, f.CreatedAt = rec.Stream, rec.RecordedAt
 	}
-	f.Version, f.Position, f.UpdatedAt = rec.Version, rec.Position, rec.RecordedAt
+	f.Version, f.Position, f.Hash, f.UpdatedAt = rec.Version, rec.Position, rec.Hash, rec.RecordedAt
 	return nil
 }

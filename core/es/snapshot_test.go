@@ -27,7 +27,7 @@ func accounts(t *testing.T, change ...func(*es.Module)) *es.Registry {
 func folded() es.Folded {
 	began := time.Date(2025, 10, 28, 9, 0, 0, 123456000, time.UTC)
 	return es.Folded{
-		Stream: "acc-101", Version: 100, Position: 70_000, CreatedAt: began, UpdatedAt: began.Add(time.Hour),
+		Stream: "acc-101", Version: 100, Position: 70_000, Hash: es.Hash{1, 2, 31: 255}, CreatedAt: began, UpdatedAt: began.Add(time.Hour),
 		State: account.Account{Owner: "Ada \"漢字\" \\ Lovelace", Currency: "EUR", Status: account.Frozen, Balance: -es.MaxAmount, OverdraftLimit: es.MaxAmount},
 	}
 }
@@ -70,7 +70,11 @@ func TestASnapshotThatIsNotAsItWasWrittenIsRefused(t *testing.T) {
 	other := folded()
 	other.Stream = "acc-102"
 	refused("that of another stream", snapshot(t, r, other))
-	for _, f := range []es.Folded{{Stream: "acc-101", Position: 5, State: account.Account{}}, {Stream: "acc-101", Version: 5, Position: 4, State: account.Account{}}} {
+	for _, f := range []es.Folded{
+		{Stream: "acc-101", Position: 5, Hash: es.Hash{1}, State: account.Account{}},
+		{Stream: "acc-101", Version: 5, Position: 4, Hash: es.Hash{1}, State: account.Account{}},
+		{Stream: "acc-101", Version: 4, Position: 5, State: account.Account{}},
+	} {
 		refused("one of no version that can be", snapshot(t, r, f))
 	}
 }

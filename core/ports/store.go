@@ -43,6 +43,11 @@ type Store interface {
 	ReadFeed(ctx context.Context, after es.Position, limit int) ([]es.Recorded, error)
 	// PositionAt is the position of the last event recorded at or before t, zero if there is none. It does not scan.
 	PositionAt(ctx context.Context, t time.Time) (es.Position, error)
+	// Tree gives the tree over the hashes of all events up to the head: the seal of the whole store.
+	Tree(ctx context.Context) (es.Tree, error)
+	// TreeNodes gives the hashes of up to limit nodes of the tree of a level from the first one on, in order; level is that of
+	// es.TreeNode. Fewer than limit means that there were no more.
+	TreeNodes(ctx context.Context, level int, first uint64, limit int) ([]es.Hash, error)
 	// Outcome gives the outcome kept under a command's key, or nil.
 	Outcome(ctx context.Context, key string) (*Outcome, error)
 	// Wait returns nil soon after the head is past the position (at once if it is), or the context's error.
@@ -82,6 +87,7 @@ type Needs struct {
 type StreamNeed struct {
 	Stream es.StreamID
 	After  es.Version  // the caller knows the stream up to this version
+	Hash   es.Hash     // of the event of that version; zero if the caller does not know it
 	At     es.Position // and knows that there was no later version up to this position, so that the store may skip looking
 }
 
@@ -92,7 +98,7 @@ type Unit interface {
 	// Commit writes the batch, durably, all or nothing, and ends the unit. A fault of kind Unavailable or Internal means
 	// that nothing was written, ErrOutcomeUnknown that it may have been. It refuses (Internal) events that do not
 	// continue the head and their streams without gap, and recorded times that do not rise. After it returns nil every
-	// read shows the batch. It does not stop halfway when the context ends.
+	// read shows the batch, and each event of it has its Hash and its Raw. It does not stop halfway when the context ends.
 	Commit(ctx context.Context, b Batch) error
 	// Rollback ends the unit and writes nothing. After Commit it does nothing.
 	Rollback()
@@ -108,7 +114,7 @@ type Known struct {
 
 // Batch is what a unit writes.
 type Batch struct {
-	Events   []es.Recorded // positions and versions given, contiguous; Raw is not looked at
+	Events   []es.Recorded // positions and versions given, contiguous; Commit gives each its Hash and its Raw
 	Outcomes []Outcome
 }
 
@@ -123,10 +129,11 @@ type Outcome struct {
 // RefusalsKept is how long a store keeps the refusal of a command at the least.
 const RefusalsKept = 24 * time.Hour
 
-// Snapshot is the state of a stream after one of its events, so that it need not be made from all the events before.
+// Snapshot is the state of a stream after one of its events, so that it need not be made from all the events before. What else is kept
+// of a stream to save time goes by a name that begins with the stream's id and a slash, which no stream has, and by numbers of its own.
 type Snapshot struct {
-	Stream   es.StreamID
-	Position es.Position // of the event
+	Stream   es.StreamID // or such a name
+	Position es.Position // of the event, or such a number
 	Body     []byte      // the engine's own encoding
 }
 

@@ -69,6 +69,7 @@ func appendRecords(t *testing.T, s ports.Store) {
 		if e.EffectiveAt.IsZero() {
 			e.EffectiveAt = e.RecordedAt
 		}
+		e.Hash = got[i].Hash
 		if string(got[i].AppendJSON(nil)) != string(e.AppendJSON(nil)) {
 			t.Errorf("append returned %+v, want %+v", got[i], *e)
 		}

@@ -41,7 +41,7 @@ func DurableStore(t *testing.T, open func(t *testing.T, dir string) ports.Store)
 			showsHistory(t, s, all, outcomes)
 			n := len(all)
 			writeEvents(t, s, at(es.Position(n+1), "a", es.Version(n/3+1)))
-			wantHead(t, s, es.Position(n+1))
+			WantSealed(t, s, es.Position(n+1))
 		})
 		t.Run(when+" an empty store is empty", func(t *testing.T) {
 			dir := t.TempDir()

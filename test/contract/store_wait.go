@@ -90,6 +90,8 @@ func closeCases() []storeCase {
 				"snapshot":        func() error { _, err := s.Snapshot(ctx, "a", 1); return err },
 				"read feed":       func() error { _, err := s.ReadFeed(ctx, 0, 1); return err },
 				"position at":     func() error { _, err := s.PositionAt(ctx, epoch); return err },
+				"tree":            func() error { _, err := s.Tree(ctx); return err },
+				"tree nodes":      func() error { _, err := s.TreeNodes(ctx, 1, 0, 1); return err },
 				"outcome":         func() error { _, err := s.Outcome(ctx, "k"); return err },
 				"wait":            func() error { return s.Wait(ctx, 1) },
 				"checkpoint":      func() error { _, err := s.Checkpoint(ctx, "c"); return err },
