@@ -48,6 +48,32 @@ func BenchmarkReplay(b *testing.B) {
 	}
 }
 
+// BenchmarkRebuild builds views again beside those that were filled, and ends when they are compared and swapped.
+func BenchmarkRebuild(b *testing.B) {
+	store, err := pebblestore.Open(pebblestore.Options{Dir: b.TempDir(), NoSync: true})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer store.Close()
+	registry := accountsRegistry(b)
+	writeHistory(b, store, registry, replayEvents, 10_000)
+	e := engine.New(engine.Options{
+		Registry: registry, Store: store, Bus: noBus{}, Views: memviews.New(registry), Observer: ports.Silent{}, Now: time.Now, EventsTopic: "events",
+	})
+	fill(b, e)
+	for b.Loop() {
+		op, err := e.Rebuild(b.Context())
+		for err == nil && op.State == engine.OperationRunning {
+			time.Sleep(time.Millisecond)
+			op, err = e.Operation(b.Context(), op.ID)
+		}
+		if err != nil || op.State != engine.OperationDone {
+			b.Fatalf("the rebuild ends as %+v, %v", op, err)
+		}
+	}
+	b.ReportMetric(float64(replayEvents)*float64(b.N)/b.Elapsed().Seconds(), "events/s")
+}
+
 // fill runs a projector until its views are open.
 func fill(b *testing.B, e *engine.Engine) {
 	ctx, stop := context.WithCancel(b.Context())
