@@ -61,10 +61,12 @@ func BenchmarkRebuild(b *testing.B) {
 		Registry: registry, Store: store, Bus: noBus{}, Views: memviews.New(registry), Observer: ports.Silent{}, Now: time.Now, EventsTopic: "events",
 	})
 	fill(b, e)
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
 	for b.Loop() {
 		op, err := e.Rebuild(b.Context())
 		for err == nil && op.State == engine.OperationRunning {
-			time.Sleep(time.Millisecond)
+			<-tick.C
 			op, err = e.Operation(b.Context(), op.ID)
 		}
 		if err != nil || op.State != engine.OperationDone {

@@ -35,6 +35,8 @@ func Rebuilt(t *testing.T, open func(t *testing.T, r *es.Registry) ports.Views) 
 		})}
 		ctx, stop := context.WithCancel(t.Context())
 		var running sync.WaitGroup
+		defer running.Wait()
+		defer stop()
 		running.Go(func() { l.engine.RunProjector(ctx) })
 		l.happens("before")
 		l.reach()
