@@ -35,6 +35,7 @@ func (s *server) table() []route {
 	routes = append(routes, s.storeRoutes()...)
 	routes = append(routes, s.operationsRoutes()...)
 	routes = append(routes, s.deadLetterRoutes()...)
+	routes = append(routes, s.movingRoutes()...)
 	return append(routes, s.pageRoutes()...)
 }
 

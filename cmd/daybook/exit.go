@@ -7,7 +7,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"daybook/adapters/apiclient"
+	"daybook/adapters/logfile"
 	"daybook/app"
+	"daybook/core/engine"
+	"daybook/core/fault"
 )
 
 // Exit codes, for scripts. They are part of the interface; newExitCodes documents them.
@@ -68,6 +71,19 @@ func exitCode(err error) int {
 		return problemCode(problem)
 	case errors.As(err, &config):
 		return exitConfig
+	}
+	return faultCode(err)
+}
+
+// faultCode is the exit code for a fault of a store or a file that the command itself has opened.
+func faultCode(err error) int {
+	switch f := fault.Of(err); {
+	case errors.Is(err, logfile.ErrDamaged), errors.Is(err, engine.ErrRootMismatch), f.Code == "store_damaged":
+		return exitIntegrity
+	case f.Kind == fault.Conflict:
+		return exitRefused
+	case f.Kind == fault.Unavailable:
+		return exitUnavailable
 	}
 	return exitFailure
 }

@@ -21,6 +21,7 @@ func newRoot() *cobra.Command {
 		newServe(), newConfig(), newVersion(),
 		newAccount(), newEvents(), newImport(), newRebuild(), newBench(),
 		newDeadLetters(), newHealth(),
+		newExport(), newImportLog(),
 		newExitCodes(),
 	)
 	root.SetHelpTemplate(helpTemplate)
