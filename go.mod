@@ -36,6 +36,7 @@ require (
 	go.opentelemetry.io/otel/trace v1.47.0 // their vocabulary
 	go.uber.org/goleak v1.3.0 // tests leave no goroutine behind
 	go.yaml.in/yaml/v3 v3.0.6 // mappings of imports; lines of configuration files
+	golang.org/x/mod v0.42.0 // signed notes: the form of checkpoints that transparency logs share
 	pgregory.net/rapid v1.3.0 // properties over random histories
 )
 

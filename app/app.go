@@ -18,6 +18,7 @@ import (
 
 	"daybook/adapters/httpapi"
 	"daybook/adapters/msgapi"
+	"daybook/adapters/notary"
 	"daybook/core/engine"
 	"daybook/core/es"
 )
@@ -35,6 +36,7 @@ type App struct {
 	api      http.Handler
 	adminAPI http.Handler
 	messages func(context.Context) error // takes commands from the bus
+	notary   *notary.Notary
 
 	failed   atomic.Bool     // the store takes no more writes until a restart
 	lifetime context.Context // ends when the process begins to stop
@@ -75,6 +77,10 @@ func New(c Config, build Build, log *slog.Logger, extra ...Extension) (_ *App, e
 		EventsTopic: prefix + ".events", CommandsTopic: msgapi.Topic(prefix), Source: "/" + prefix,
 		SnapshotEvery: c.Snapshots.Every,
 	}
+	if a.notary, err = openNotary(c); err != nil {
+		return nil, err
+	}
+	options.Notary = a.notary
 	if options.Store, err = open("store", stores, c.Store.Driver, a.parts(registry)); err != nil {
 		return nil, err
 	}
@@ -172,6 +178,7 @@ func (a *App) Run(ctx context.Context) error {
 	defer stopCommands()
 	front.Go(func() { a.engine.RunCommands(commands) })
 	back.Go(func() { a.engine.RunSnapshots(work) })
+	back.Go(func() { a.keepCheckpoints(work) })
 	if a.has(RoleRelay) {
 		back.Go(func() { a.engine.RunRelay(work) })
 		back.Go(func() { a.engine.RunReactors(work) })

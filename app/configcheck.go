@@ -29,6 +29,9 @@ func (c *Config) checkUnits() []string {
 // prefixForm is what both RabbitMQ and Elasticsearch take as the beginning of a name.
 var prefixForm = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,39}$`)
 
+// originForm is what can name a key in a note.
+var originForm = regexp.MustCompile(`^[a-z0-9][a-z0-9._/-]{0,99}$`)
+
 // checkDrivers says what the drivers that were chosen still need. It shows no URL, which may hold a password.
 func (c *Config) checkDrivers() (problems []string) {
 	for _, need := range [...]struct{ driver, chosen, key, value, example string }{
@@ -39,6 +42,9 @@ func (c *Config) checkDrivers() (problems []string) {
 		if need.chosen == need.driver && need.value == "" {
 			problems = append(problems, fmt.Sprintf("%s: %s needs it, such as %s", need.key, need.driver, need.example))
 		}
+	}
+	if !originForm.MatchString(c.Seal.Origin) {
+		problems = append(problems, fmt.Sprintf("seal.origin: %q must be 1 to 100 of a-z, 0-9 and . _ - /, starting with a letter or digit", c.Seal.Origin))
 	}
 	for name, prefix := range map[string]string{"bus.rabbitmq.prefix": c.Bus.RabbitMQ.Prefix, "views.elasticsearch.prefix": c.Views.Elasticsearch.Prefix} {
 		if !prefixForm.MatchString(prefix) {

@@ -125,6 +125,19 @@ func (c *Client) Post(ctx context.Context, path string) (jsontext.Value, error) 
 	return c.call(ctx, http.MethodPost, path, nil)
 }
 
+// Text asks for a document that is plain text.
+func (c *Client) Text(ctx context.Context, path string) (string, error) {
+	within, cancel := context.WithTimeout(ctx, c.patience)
+	defer cancel()
+	resp, err := c.do(within, http.MethodGet, path, nil, nil, nil)
+	if err != nil {
+		return "", err
+	}
+	defer drain(resp)
+	body, err := io.ReadAll(resp.Body)
+	return string(body), err
+}
+
 func (c *Client) call(ctx context.Context, method, path string, query url.Values) (jsontext.Value, error) {
 	within, cancel := context.WithTimeout(ctx, c.patience)
 	defer cancel()

@@ -20,9 +20,9 @@ var known = []*fault.Fault{
 	errInvalidParam, errInvalidCursor, errLineTooLong, errTooManyLines, errTooManyStreams, errBrokenOff, errNoAPI, errCrossSite,
 	engine.ErrOverloaded, engine.ErrStopping, engine.ErrVersionMismatch, engine.ErrKeyMismatch, engine.ErrEffectiveInFuture,
 	engine.ErrAtomicRefused, engine.ErrStreamUnreadable, engine.ErrNoVersion, engine.ErrNoEvent, engine.ErrPositionAhead,
-	engine.ErrViewBehind, engine.ErrNoOperation, engine.ErrRebuildRunning, engine.ErrBehindFailure,
-	engine.ErrRootMismatch, engine.ErrOtherLedger, engine.ErrImportUnfinished,
-	ports.ErrStoreUnavailable, ports.ErrStoreFull, ports.ErrOutcomeUnknown, ports.ErrStoreClosed, ports.ErrBatchRefused, ports.ErrVersionConflict,
+	engine.ErrViewBehind, engine.ErrNoCheckpoints, engine.ErrNoOperation, engine.ErrRebuildRunning, engine.ErrBehindFailure,
+	engine.ErrOtherLedger, engine.ErrImportUnfinished,
+	ports.ErrStoreUnavailable, ports.ErrStoreFull, ports.ErrOutcomeUnknown, ports.ErrStoreClosed, ports.ErrBatchRefused, ports.ErrSealBroken, ports.ErrVersionConflict,
 	ports.ErrNoDocument, ports.ErrViewRebuilding, ports.ErrViewParked, ports.ErrViewUnavailable, ports.ErrCheckpointMoved,
 	ports.ErrBusUnavailable, ports.ErrBusClosed, ports.ErrNoDeadMessage, ports.ErrLeaseHeld, ports.ErrLeaseLost,
 }

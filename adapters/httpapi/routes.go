@@ -33,6 +33,7 @@ func (s *server) table() []route {
 	}
 	routes = append(routes, s.bulkRoute())
 	routes = append(routes, s.storeRoutes()...)
+	routes = append(routes, s.proofRoutes()...)
 	routes = append(routes, s.operationsRoutes()...)
 	routes = append(routes, s.deadLetterRoutes()...)
 	routes = append(routes, s.movingRoutes()...)

@@ -101,7 +101,7 @@ func (s *server) schemas() map[string]*huma.Schema {
 			"position", position), "head", position), "error", words),
 		"Health": optionally(with(object("How the process is."), "status", &huma.Schema{Type: "string", Enum: []any{"ok", "unavailable"}}),
 			"checks", &huma.Schema{Type: "array", Items: checkSchema()}),
-		"Status": statusSchema(), "DeadLetter": deadLetterSchema(), "DeadLetterList": listSchema(ref("DeadLetter")),
+		"Status": statusSchema(), "Proof": proofSchema(), "DeadLetter": deadLetterSchema(), "DeadLetterList": listSchema(ref("DeadLetter")),
 	}
 	for _, m := range s.Engine.Registry.Modules {
 		all[typeName(m.Noun)] = documentSchema(m)

@@ -49,7 +49,7 @@ func Open(options Options) (*Store, error) {
 	if err := s.load(); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
-	if err := s.seal(); err != nil {
+	if err := s.loadTree(); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	s.stop.armed.Store(true)
@@ -80,6 +80,9 @@ func (s *Store) claim() error {
 		return ports.ErrStoreUnavailable.Say("The store in %s is in use by another process. Stop that one first, or talk to it instead.", dir).Because(err)
 	}
 	s.lock = lock
+	if s.found > 0 {
+		return nil
+	}
 	if err := s.mark(); err != nil {
 		err = ports.ErrStoreUnavailable.Say("The store's directory %s cannot be written to.", dir).Because(err)
 		return errors.Join(err, lock.Close())
@@ -95,7 +98,9 @@ const pebbleFormat = pebble.FormatTableFormatV6
 const (
 	markFile = "DAYBOOK"
 	markText = "daybook store, format %d\n"
-	format   = 2 // events carry a hash; in format 1 they had none
+	format   = 2
+	// formatUnsealed is the one before: events had no hashes.
+	formatUnsealed = 1
 )
 
 // recognize reads the mark of the directory. A directory with anything in it and no mark is somebody else's.
@@ -143,12 +148,9 @@ func (s *Store) readFormat() (found int, err error) {
 	return found, nil
 }
 
-// mark says that the directory is ours and of this build's format, before anything is written into it. The mark is whole or not there.
+// mark says that the directory is ours and of this build's format. The mark is whole or not there.
 func (s *Store) mark() error {
 	name := s.fs.PathJoin(s.options.Dir, markFile)
-	if s.found == format {
-		return nil
-	}
 	s.fresh = s.found == 0
 	f, err := s.fs.Create(name+".new", vfs.WriteCategoryUnspecified)
 	if err != nil {

@@ -3,6 +3,7 @@ package pebblestore
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math"
 
@@ -67,42 +68,55 @@ func (s *Store) TreeNodes(ctx context.Context, level int, first uint64, limit in
 // sealPage is how many events are sealed by one write.
 const sealPage = 5000
 
-// seal reads the tree, and gives those events their hashes that were written before events had any. One that is interrupted goes on where it was.
-func (s *Store) seal() error {
+// keyUnsealed has the position up to which events were written before they had hashes.
+var keyUnsealed = []byte{tableTree, 'u'}
+
+// loadTree reads the tree, and seals what a build before there were hashes has written. One that is interrupted goes on where
+// it was. A tree that is not over all events is left as it is: somebody has changed the store, and nothing more is written to it.
+func (s *Store) loadTree() error {
 	tree := es.Tree{}
 	v, err := s.get([]byte{tableTree})
-	if err != nil {
-		return s.unreadable(err, "the tree of hashes")
-	}
-	if v != nil {
+	if err == nil && v != nil {
 		if err := tree.UnmarshalBinary(v); err != nil {
 			return s.damaged("the tree of hashes is not as it was written.", err)
 		}
 	}
 	s.tree.Store(&tree)
-	head, from := s.head.At(), tree.Size
-	if from > head {
-		return s.damaged(fmt.Sprintf("its seal is over %d events, and the last one has position %d.", from, head), nil)
+	if err == nil && s.found == formatUnsealed {
+		err = s.stop.guard(func() error {
+			return errors.Join(s.db.Set(keyUnsealed, binary.BigEndian.AppendUint64(nil, uint64(s.head.At())), pebble.Sync), s.mark())
+		})
 	}
-	if from == head {
-		return nil
+	if err == nil {
+		v, err = s.get(keyUnsealed)
 	}
-	s.options.Logf("The store in %s was written by a Daybook whose events had no hashes: sealing positions %d to %d", s.options.Dir, from+1, head)
+	if err != nil {
+		return s.unreadable(err, "the tree of hashes")
+	}
+	if unsealed, _ := parsePosition(v); tree.Size < unsealed {
+		return s.seal(tree.Size, min(unsealed, s.head.At()))
+	}
+	return nil
+}
+
+// seal gives the events from one position to another their hashes.
+func (s *Store) seal(from, to es.Position) error {
+	s.options.Logf("The store in %s was written by a Daybook whose events had no hashes: sealing positions %d to %d", s.options.Dir, from+1, to)
 	ends := map[es.StreamID]ports.StreamEnd{}
-	for at := from; at < head; {
-		at = min(head, at+sealPage)
-		if err := s.sealPage(ends, at); err != nil {
+	for at := from; at < to; {
+		at = min(to, at+sealPage)
+		if err := s.sealNext(ends, at); err != nil {
 			return err
 		}
-		if done := at - from; done%(100*sealPage) == 0 || at == head {
-			s.options.Logf("The store in %s: %d of %d events sealed (%.0f %%)", s.options.Dir, done, head-from, 100*float64(done)/float64(head-from))
+		if done := at - from; done%(100*sealPage) == 0 || at == to {
+			s.options.Logf("The store in %s: %d of %d events sealed (%.0f %%)", s.options.Dir, done, to-from, 100*float64(done)/float64(to-from))
 		}
 	}
 	return nil
 }
 
-// sealPage seals the events that come next, up to a position.
-func (s *Store) sealPage(ends map[es.StreamID]ports.StreamEnd, to es.Position) error {
+// sealNext seals the events that come next, up to a position.
+func (s *Store) sealNext(ends map[es.StreamID]ports.StreamEnd, to es.Position) error {
 	next := ports.Continuation{Tree: s.tree.Load().Clone()}
 	r, err := s.events(next.Tree.Size+1, to)
 	if err != nil {

@@ -2,6 +2,7 @@ package pgstore
 
 import (
 	"context"
+	"errors"
 	"math"
 
 	"github.com/jackc/pgx/v5"
@@ -91,6 +92,10 @@ func (s *Store) seal(ctx context.Context) error {
 		if err == nil {
 			tree, err = s.Tree(ctx)
 		}
+		if errors.Is(err, ports.ErrSealBroken) { // nothing can be written, but looked at
+			s.options.Logf("the %s: %v", s.place, err)
+			return nil
+		}
 		if err != nil {
 			return s.failed(ctx, err)
 		}
@@ -165,6 +170,10 @@ func (s *Store) unsealed(ctx context.Context, tx pgx.Tx, after es.Position) ([]e
 		if want := after + es.Position(len(events)) + 1; e.Position != want {
 			rows.Close()
 			return nil, errDamaged.Say("The event at position %d is missing; the next one there is %d.", want, e.Position)
+		}
+		if e.Hash != (es.Hash{}) {
+			rows.Close()
+			return nil, ports.ErrSealBroken.Say("The event at position %d is not sealed and has a hash: it was put there behind Daybook's back. Nothing was written; daybook verify says more.", e.Position)
 		}
 		events = append(events, e)
 	}

@@ -146,8 +146,8 @@ func (u *unit) readLast(row pgx.Row) error {
 	if u.known.Head > 0 {
 		u.known.LastRecordedAt = last.Time.UTC()
 	}
-	if err := u.tree.UnmarshalBinary(state); err != nil || u.tree.Size != es.Position(size) || u.tree.Size > u.known.Head {
-		return errDamaged.Say("The seal of the store is over %d events, and the last one has position %d.", size, u.known.Head).Because(err)
+	if err := u.tree.UnmarshalBinary(state); err != nil || u.tree.Size != es.Position(size) {
+		return errDamaged.Say("The seal of the store, over %d events, is not as it was written.", size).Because(err)
 	}
 	if u.tree.Size < u.known.Head {
 		return errUnsealed

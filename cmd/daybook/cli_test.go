@@ -28,7 +28,14 @@ func TestMain(m *testing.M) {
 func serving(t *testing.T) *app.App {
 	t.Helper()
 	c := app.Default()
-	c.HTTP.Addr, c.Store.Driver = "127.0.0.1:0", "memory"
+	c.Store.Driver = "memory"
+	return servingOn(t, c)
+}
+
+// servingOn runs Daybook as it is configured, on any port.
+func servingOn(t *testing.T, c app.Config) *app.App {
+	t.Helper()
+	c.HTTP.Addr = "127.0.0.1:0"
 	a, err := app.New(c, app.Build{Version: "test"}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)

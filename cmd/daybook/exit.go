@@ -7,9 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"daybook/adapters/apiclient"
-	"daybook/adapters/logfile"
 	"daybook/app"
-	"daybook/core/engine"
 	"daybook/core/fault"
 )
 
@@ -59,31 +57,25 @@ func exitCode(err error) int {
 		unreachable *apiclient.Unreachable
 		problem     *apiclient.Problem
 		config      *app.ConfigError
+		plain       *fault.Fault
 	)
 	switch {
 	case errors.As(err, &usage):
 		return exitUsage
 	case errors.As(err, &rejected):
 		return exitRefused
+	case isDamage(err):
+		return exitIntegrity
 	case errors.As(err, &unreachable):
 		return exitUnavailable
 	case errors.As(err, &problem):
 		return problemCode(problem)
 	case errors.As(err, &config):
 		return exitConfig
-	}
-	return faultCode(err)
-}
-
-// faultCode is the exit code for a fault of a store or a file that the command itself has opened.
-func faultCode(err error) int {
-	switch f := fault.Of(err); {
-	case errors.Is(err, logfile.ErrDamaged), errors.Is(err, engine.ErrRootMismatch), f.Code == "store_damaged":
-		return exitIntegrity
-	case f.Kind == fault.Conflict:
-		return exitRefused
-	case f.Kind == fault.Unavailable:
+	case errors.As(err, &plain) && plain.Kind == fault.Unavailable:
 		return exitUnavailable
+	case errors.As(err, &plain) && plain.Kind == fault.Conflict:
+		return exitRefused
 	}
 	return exitFailure
 }

@@ -53,6 +53,9 @@ func openStore(cmd *cobra.Command) (ports.Store, error) {
 	if err != nil {
 		return nil, err
 	}
+	if c.Store.Driver == "memory" {
+		return nil, usageError{errors.New("the store in memory belongs to the process that has it: name another with --store.driver, or for an export the process with --server")}
+	}
 	return app.OpenStore(c, app.NewLogger(c, cmd.ErrOrStderr()))
 }
 

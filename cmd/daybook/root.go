@@ -20,7 +20,7 @@ func newRoot() *cobra.Command {
 	root.AddCommand(
 		newServe(), newConfig(), newVersion(),
 		newAccount(), newEvents(), newImport(), newRebuild(), newBench(),
-		newDeadLetters(), newHealth(),
+		newVerify(), newCheckpoint(), newDeadLetters(), newHealth(),
 		newExport(), newImportLog(),
 		newExitCodes(),
 	)

@@ -21,6 +21,7 @@ type Options struct {
 	Bus      ports.Bus
 	Views    ports.Views
 	Observer ports.Observer
+	Notary   ports.Notary     // signs checkpoints; nil where none are asked for
 	Now      func() time.Time // the clock
 
 	EventsTopic   string // where the relay publishes
@@ -133,6 +134,8 @@ var (
 	ErrPositionAhead = fault.New(fault.Rejected, "position_ahead", "The store has no event at this position yet.")
 	// ErrViewBehind: the view did not get far enough in time.
 	ErrViewBehind = fault.New(fault.Unavailable, "view_behind", "The view has not reached this position yet. Try again shortly.").After(time.Second)
+	// ErrNoCheckpoints: nobody signs them here.
+	ErrNoCheckpoints = fault.New(fault.NotFound, "no_checkpoints", "This process has no key to sign checkpoints with.")
 	// ErrNoOperation: there is no such operation, or it was too long ago.
 	ErrNoOperation = fault.New(fault.NotFound, "operation_not_found", "There is no operation with this id.")
 	// ErrRebuildRunning: one rebuild at a time.

@@ -5,12 +5,8 @@ import (
 	"time"
 
 	"daybook/core/es"
-	"daybook/core/fault"
 	"daybook/core/ports"
 )
-
-// ErrRootMismatch: the events of a store are not those that it was sealed over.
-var ErrRootMismatch = fault.New(fault.Internal, "root_mismatch", "The events of the store do not give the hash that it was sealed with: something has altered them.")
 
 // Ledger says which ledger is meant, and how much of it: everything up to a position.
 type Ledger struct {
@@ -60,7 +56,7 @@ func LedgerOf(ctx context.Context, s ports.Store) (Ledger, error) {
 		return Ledger{}, err
 	}
 	if len(last) == 0 {
-		return Ledger{}, ErrRootMismatch.Say("The store is sealed over %d events, and the last of them is missing.", tree.Size)
+		return Ledger{}, ports.ErrSealBroken.Say("The store is sealed over %d events, and the last of them is missing.", tree.Size)
 	}
 	return Ledger{Head: tree.Size, Root: tree.Root(), At: last[0].RecordedAt}, nil
 }
@@ -73,7 +69,7 @@ func exportEvents(ctx context.Context, s ports.Store, l Ledger, w LogWriter) err
 			return err
 		}
 		if len(page) == 0 {
-			return ErrRootMismatch.Say("The event at position %d is missing.", tree.Size+1)
+			return ports.ErrSealBroken.Say("The event at position %d is missing.", tree.Size+1)
 		}
 		for i := range page {
 			tree.Add(page[i].Hash, nil)
@@ -83,7 +79,7 @@ func exportEvents(ctx context.Context, s ports.Store, l Ledger, w LogWriter) err
 		}
 	}
 	if root := tree.Root(); root != l.Root {
-		return ErrRootMismatch.Say("The events up to position %d give the hash %s, and the store was sealed with %s: something has altered them.", l.Head, root, l.Root)
+		return ports.ErrSealBroken.Say("The events up to position %d give the hash %s, and the store was sealed with %s: something has altered them.", l.Head, root, l.Root)
 	}
 	return nil
 }

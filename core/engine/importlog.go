@@ -139,7 +139,7 @@ func (i *importer) flush(ctx context.Context) error {
 	}
 	for n := range given {
 		if e := &i.batch.Events[n]; e.Hash != given[n] {
-			return ErrRootMismatch.Say("The store gave the event at position %d the hash %s, and the ledger says %s.", e.Position, e.Hash, given[n])
+			return ports.ErrSealBroken.Say("The store gave the event at position %d the hash %s, and the ledger says %s.", e.Position, e.Hash, given[n])
 		}
 	}
 	i.batch = ports.Batch{} // the store may keep what it was given
@@ -157,7 +157,7 @@ func (i *importer) end(ctx context.Context) error {
 		return err
 	}
 	if root := tree.Root(); root != i.ledger.Root {
-		return ErrRootMismatch.Say("The store has the hash %s after the import, and the ledger says %s.", root, i.ledger.Root)
+		return ports.ErrSealBroken.Say("The store has the hash %s after the import, and the ledger says %s.", root, i.ledger.Root)
 	}
 	return i.store.SaveCheckpoint(ctx, importing, 0, 0)
 }

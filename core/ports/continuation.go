@@ -10,6 +10,9 @@ import (
 // ErrBatchRefused: the caller's batch does not continue the store, which is a bug of the caller's.
 var ErrBatchRefused = fault.New(fault.Internal, "batch_refused", "The batch does not continue the store; nothing was written.")
 
+// ErrSealBroken: the store does not have the events that it was sealed over.
+var ErrSealBroken = fault.New(fault.Internal, "seal_broken", "The store was changed behind Daybook's back; nothing was written.")
+
 // StreamEnd is where a stream ends. The zero StreamEnd is that of a stream without events.
 type StreamEnd struct {
 	Version es.Version
@@ -31,6 +34,9 @@ type Continuation struct {
 
 // Take checks one event of the batch, gives it its Hash and its Raw, and moves on. Its error is ErrBatchRefused, or that of End.
 func (c *Continuation) Take(e *es.Recorded) error {
+	if c.Tree.Size != c.Head {
+		return ErrSealBroken.Say("The seal of the store is over %d events, and the store has %d: it was changed behind Daybook's back. Nothing was written; daybook verify says more.", c.Tree.Size, c.Head)
+	}
 	if e.Position != c.Head+1 {
 		return ErrBatchRefused.Say("The event at position %d was given where %d comes next; nothing was written.", e.Position, c.Head+1)
 	}
