@@ -14,3 +14,13 @@ func (c *Client) Export(ctx context.Context) (io.ReadCloser, error) {
 	}
 	return resp.Body, nil
 }
+
+// Backup asks the server to copy its store into a directory of its machine, however long that takes, and gives its answer.
+func (c *Client) Backup(ctx context.Context, dir string) (jsontext.Value, error) {
+	resp, err := c.do(ctx, http.MethodPost, "/v1/admin/backup", url.Values{"dir": {dir}}, nil, nil)
+	if err != nil {
+		return nil, err
+	}
+	defer drain(resp)
+	return io.ReadAll(resp.Body)
+}

@@ -9,7 +9,7 @@ type queries struct {
 	setTree, addNodes, permit, setHashes, hashes           string
 	tree, nodes                                            string
 	addBatch, notify, findBatch                            string
-	head, stream, feed, positionAt, outcome, outcomes                string
+	head, stream, feed, positionAt, outcome, outcomes      string
 	checkpoint, saveCheckpoint, lease, release             string
 	snapshot, saveSnapshots                                string
 	listen, forgetBatches, forgetRefusals, migrationsTable string
@@ -70,7 +70,7 @@ func queriesFor(schema string) queries {
 			SELECT low FROM search WHERE low >= high`,
 		outcome: `SELECT refusal, recorded_at, body FROM daybook.outcomes WHERE key = $1`,
 
-		outcomes:   `SELECT key, refusal, recorded_at, body FROM daybook.outcomes WHERE key >= $1 ORDER BY key LIMIT $2`,
+		outcomes: `SELECT key, refusal, recorded_at, body FROM daybook.outcomes WHERE key >= $1 ORDER BY key LIMIT $2`,
 
 		checkpoint: `SELECT position FROM daybook.checkpoints WHERE name = $1`,
 		// The row of the lease stays locked until the checkpoint is there: nobody gets the lease in between.
