@@ -4,6 +4,9 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"net/url"
+
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // Export gives the whole ledger as lines, which package logfile reads. The caller closes it.

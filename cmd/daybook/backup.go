@@ -56,7 +56,8 @@ func backup(cmd *cobra.Command, server, dir string) (position uint64, root strin
 			Position uint64 `json:"position"`
 			Root     string `json:"root"`
 		}
-		return b.Position, b.Root, errors.Join(json.Unmarshal(answer, &b), fill(&position, &root, &b.Position, &b.Root))
+		err = json.Unmarshal(answer, &b)
+		return b.Position, b.Root, err
 	}
 	store, err := openStore(cmd)
 	if err != nil {

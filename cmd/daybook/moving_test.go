@@ -37,3 +37,21 @@ func TestALedgerIsExportedFromAServerAndImportedIntoAStore(t *testing.T) {
 	c.want(exitUsage, "import-log none.ndjson")
 	c.want(exitUnavailable, "export x --server http://127.0.0.1:1")
 }
+
+func TestAStoreIsBackedUpAndRestoredWithItsHash(t *testing.T) {
+	c := newCLI(t)
+	c.file("commands.ndjson", `{"id":"c1","account":"acc-1","command":"create","data":{"owner":"Ada","currency":"EUR"}}`+"\n")
+	c.want(exitOK, "import commands.ndjson")
+	c.want(exitOK, "export log.ndjson --server "+c.app.URL())
+	c.want(exitOK, "import-log log.ndjson --store.pebble.path store")
+	said := c.want(exitOK, "backup backup --store.pebble.path store", "position 1, hash ")
+	restored := c.want(exitOK, "restore backup --store.pebble.path again", "position 1, hash ")
+	if said[strings.Index(said, ":"):] != restored[strings.Index(restored, ":"):] {
+		t.Fatalf("%s%s", said, restored)
+	}
+	c.want(exitRefused, "backup backup --store.pebble.path store", "already")
+	c.want(exitRefused, "restore backup --store.pebble.path again", "not empty")
+	c.want(exitRefused, "restore store --store.pebble.path other", "no whole backup")
+	c.want(exitRefused, "backup /x --server "+c.app.URL(), "pg_dump") // the server's store is in memory
+	c.want(exitUsage, "backup x --server "+c.app.URL(), "whole path")
+}

@@ -12,13 +12,13 @@ var (
 	// ErrBackupRefused: the directory cannot take a backup, or has none.
 	ErrBackupRefused = fault.New(fault.Conflict, "backup_refused", "The directory cannot be used for this; nothing was done.")
 	// ErrBackupElsewhere: the store is backed up by tools of its own.
-	ErrBackupElsewhere = fault.New(fault.Rejected, "backup_elsewhere", "This store is backed up by the database's own tools, such as pg_dump --format=custom or pg_basebackup; see docs/operations.md.")
+	ErrBackupElsewhere = fault.New(fault.Rejected, "backup_elsewhere", "Daybook copies the embedded store alone. A database is backed up by its own tools: pg_dump --format=custom, or pg_basebackup; see daybook backup --help.")
 )
 
 // Backup says what a backup holds: the store up to a position, and the hash of all of it.
 type Backup struct {
-	Position es.Position `json:"position"`
-	Root     es.Hash     `json:"-"`
+	Position es.Position
+	Root     es.Hash
 }
 
 // BackupStore is a Store that can copy itself while it is used.
