@@ -42,7 +42,7 @@ func (s *Store) Backup(ctx context.Context, dir string) (b ports.Backup, err err
 	if err := os.Mkdir(unfinished, 0o700); err != nil {
 		return b, ports.ErrBackupRefused.Say("The directory %s cannot be made; if it is left from a backup that was stopped, remove it.", unfinished).Because(err)
 	}
-	defer os.RemoveAll(unfinished) // it is gone when all went well
+	defer func() { _ = os.RemoveAll(unfinished) }() // its copy has moved away when all went well
 	copied := filepath.Join(unfinished, "copy")
 	if b, err = s.copyTo(copied); err == nil {
 		err = finish(copied, dir, b)

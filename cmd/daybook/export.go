@@ -52,7 +52,7 @@ func exportTo(ctx context.Context, cmd *cobra.Command, server, name string) (eng
 	if err != nil {
 		return engine.Ledger{}, usageError{err}
 	}
-	defer os.Remove(f.Name())
+	defer func() { _ = os.Remove(f.Name()) }() // it has another name when all went well
 	defer f.Close()
 	out, end := io.Writer(f), func() error { return nil }
 	if logfile.Packed(name) {
