@@ -79,7 +79,8 @@ func describeStream(m *es.Module) huma.Operation {
 
 func describeStatement(m *es.Module) huma.Operation {
 	op := operation("get-"+m.Noun+"-statement", m.Name, "What moved the balance over a period",
-		"Entries by effective time in [from, to), with the balance before, between and after. As text/csv the columns are "+strings.Join(csvColumns, ", ")+
+		"Entries by effective time in [from, to), with the balance before, between and after. Without limit all of them, streamed; with limit a page, whose opening "+
+			"and closing balance are those of the whole period. Pages of one statement fit together whatever is recorded meanwhile. As text/csv the columns are "+strings.Join(csvColumns, ", ")+
 			"; the first row is the opening balance and the last one the closing balance. Texts that a spreadsheet would take for a formula start with an apostrophe.")
 	answers(&op, http.StatusOK, "The statement.", jsonMedia, ref("Statement"))
 	op.Responses["200"].Content["text/csv"] = &huma.MediaType{Schema: &huma.Schema{Type: "string"}}

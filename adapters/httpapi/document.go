@@ -22,7 +22,7 @@ func (s *server) documentRoutes(m *es.Module) []route {
 		headerParam("If-None-Match", "The ETag of an answer that the client has: 304 if it is still so."),
 	}
 	if m.Ledger != nil {
-		one = append(one, queryParam("effectiveAt", timeSchema(), "The balance of what had happened in the world by then, included; as known at the time of the parameter at."))
+		one = append(one, queryParam("effectiveAt", timeSchema(), "The balance of what had happened in the world by then, included; as known at the time, version or position of the parameters at, version and position."))
 	}
 	stream := []*huma.Param{idParam(m), queryParam("after", numberSchema(0, es.MaxAmount), "Events after this version."), feedCursorParam(), limitParam()}
 	return []route{
@@ -36,9 +36,6 @@ func (s *server) documentRoutes(m *es.Module) []route {
 func (s *server) document(m *es.Module) handler {
 	return func(w http.ResponseWriter, r *http.Request, q *values) error {
 		until, effective := q.until(), q.moment("effectiveAt")
-		if q.has("effectiveAt") {
-			q.exclusive("effectiveAt", "version", "position")
-		}
 		least := q.minPosition(r.Header)
 		if err := q.fault(); err != nil {
 			return err
@@ -146,16 +143,25 @@ func (s *server) effective(w http.ResponseWriter, r *http.Request, m *es.Module,
 	if err := s.reached(r, least); err != nil {
 		return err
 	}
-	balance, currency, err := s.Engine.BalanceEffective(r.Context(), m, id, t, known)
+	e, err := s.Engine.BalanceEffective(r.Context(), m, id, t, known)
 	if err != nil {
 		return err
 	}
-	if known.At.IsZero() {
+	switch {
+	case known.Version > 0:
+		known.At = e.Known.UpdatedAt
+	case known.Position > 0:
+		of, err := s.Engine.Event(r.Context(), known.Position)
+		if err != nil {
+			return err
+		}
+		known.At = of.RecordedAt
+	case known.At.IsZero():
 		known.At = s.Engine.Now()
 	}
 	b := es.AppendString([]byte(`{"id":`), id)
-	b = es.AppendString(append(b, `,"currency":`...), currency)
-	b = strconv.AppendInt(append(b, `,"balance":`...), balance, 10)
+	b = es.AppendString(append(b, `,"currency":`...), e.Currency)
+	b = strconv.AppendInt(append(b, `,"balance":`...), e.Balance, 10)
 	b = appendMoment(append(b, `,"effectiveAt":`...), t)
 	b = appendMoment(append(b, `,"at":`...), known.At)
 	answerJSON(w, http.StatusOK, append(b, '}'))

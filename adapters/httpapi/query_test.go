@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"net/http"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -63,7 +64,10 @@ func TestQueriesAreRefusedInWords(t *testing.T) {
 		{"/v1/accounts/a?at=tomorrow", 400, "invalid_parameter"},
 		{"/v1/accounts/a?at=", 400, "invalid_parameter"},
 		{"/v1/accounts/a?at=2025-01-01T00:00:00Z&version=1", 400, "invalid_parameter"},
-		{"/v1/accounts/a?effectiveAt=2025-01-01T00:00:00Z&version=1", 400, "invalid_parameter"},
+		{"/v1/accounts/a?effectiveAt=2025-01-01T00:00:00Z&version=1&at=2025-01-01T00:00:00Z", 400, "invalid_parameter"},
+		{"/v1/accounts/a?effectiveAt=2025-01-01T00:00:00Z&version=99", 404, "version_not_found"},
+		{"/v1/accounts/a/statement?limit=0", 400, "invalid_parameter"},
+		{"/v1/accounts/a/statement?cursor=x", 400, "invalid_cursor"},
 		{"/v1/accounts/a?minPosition=3", 422, "position_ahead"},
 		{"/v1/accounts/a?minPosition=-1", 400, "invalid_parameter"},
 		{"/v1/accounts/nobody", 404, "account_not_found"},
@@ -254,6 +258,49 @@ func TestAStatementAddsUp(t *testing.T) {
 	for i, part := range []string{"", "OpeningBalance,,50,", `,evt-3,MoneyDeposited,100,150,2,3,,,'=1+1,"say ""hi"", you"`, ",-30,120,4,5,trf-5,b,,", "ClosingBalance,,120,"} {
 		if !strings.Contains(lines[i], part) {
 			t.Errorf("%q is not in %s", part, lines[i])
+		}
+	}
+}
+
+func TestPagesOfAStatementFitTogetherWhateverHappensMeanwhile(t *testing.T) {
+	w := newWorld(t)
+	w.create("a", "")
+	for day := range 7 {
+		w.post("/v1/accounts/a/deposit", fmt.Sprintf(`{"amount":%d,"effectiveAt":"2025-01-%02dT00:00:00Z"}`, 1+day, 20-day))
+	}
+	const path = "/v1/accounts/a/statement?from=2025-01-15T00:00:00Z"
+	whole := w.get(path).json(t)
+	var entries []any
+	page := w.get(path + "&limit=2").json(t)
+	first := page
+	for {
+		entries = append(entries, page["entries"].([]any)...)
+		if page["openingBalance"] != whole["openingBalance"] || page["closingBalance"] != whole["closingBalance"] || page["at"] != first["at"] {
+			t.Fatalf("a page is of another statement: %v", page)
+		}
+		next, more := page["next"].(string)
+		if !more {
+			break
+		}
+		w.post("/v1/accounts/a/deposit", `{"amount":100,"effectiveAt":"2025-01-16T00:00:00Z"}`)
+		for _, other := range []string{"/v1/accounts/a/statement?limit=2&cursor=" + next, path + "&at=2025-01-16T00:00:00Z&cursor=" + next} {
+			if a := w.get(other); a.status != 400 {
+				t.Errorf("the cursor of another statement is answered with %d", a.status)
+			}
+		}
+		page = w.get(path + "&limit=2&cursor=" + next).json(t)
+	}
+	if !reflect.DeepEqual(entries, whole["entries"]) || len(entries) != 6 {
+		t.Errorf("got %v, want %v", entries, whole["entries"])
+	}
+	if a := w.get(path+"&limit=2", "Accept: text/csv"); a.status != 400 {
+		t.Errorf("a table has no pages, and is answered with %d", a.status)
+	}
+	for _, known := range []string{"version=4", "position=4"} {
+		a := w.get("/v1/accounts/a?effectiveAt=2025-01-19T00:00:00Z&" + known).json(t)
+		recorded := w.get("/v1/events/evt-4").json(t)["recordedAt"]
+		if a["balance"] != 5.0 || a["at"] != recorded {
+			t.Errorf("as known at %s it is %v", known, a)
 		}
 	}
 }

@@ -64,7 +64,8 @@ func statementSchema() *huma.Schema {
 	}
 	s := with(with(with(object("What moved a balance over [from, to) of effective time."), "id", words), "currency", words), "from", openTime)
 	with(with(with(s, "to", openTime), "at", timeSchema()), "openingBalance", amount)
-	return with(with(s, "entries", &huma.Schema{Type: "array", Items: entry}), "closingBalance", amount)
+	with(with(s, "entries", &huma.Schema{Type: "array", Items: entry}), "closingBalance", amount)
+	return optionally(s, "next", &huma.Schema{Type: "string", Description: "The cursor of the next page; not there on the last one."})
 }
 
 func checkSchema() *huma.Schema {

@@ -65,10 +65,13 @@ func BenchmarkAppend(b *testing.B) {
 				in := make(chan *appended, writers)
 				var loop sync.WaitGroup
 				loop.Go(func() { batching(b, s, in) })
+				last := make([]es.Hash, writers)
 				spread(b, writers, func(w, n int) error {
-					a := &appended{stream: fmt.Sprint("acc-", w), version: es.Version(n + 1), done: make(chan error, 1)}
+					a := &appended{stream: fmt.Sprint("acc-", w), version: es.Version(n + 1), hash: last[w], done: make(chan error, 1)}
 					in <- a
-					return <-a.done
+					err := <-a.done
+					last[w] = a.hash
+					return err
 				})
 				close(in)
 				loop.Wait()
@@ -81,6 +84,7 @@ func BenchmarkAppend(b *testing.B) {
 type appended struct {
 	stream  string
 	version es.Version
+	hash    es.Hash // of the version before, and then of this one
 	done    chan error
 }
 
@@ -111,7 +115,7 @@ func batching(b *testing.B, s *Store, in <-chan *appended) {
 func appendAll(s *Store, batch []*appended) error {
 	var needs ports.Needs
 	for _, a := range batch {
-		needs.Streams = append(needs.Streams, ports.StreamNeed{Stream: es.StreamID(a.stream), After: a.version - 1, At: s.head.At()})
+		needs.Streams = append(needs.Streams, ports.StreamNeed{Stream: es.StreamID(a.stream), After: a.version - 1, Hash: a.hash, At: s.head.At()})
 		needs.Keys = append(needs.Keys, fmt.Sprintf("local/%s-%d", a.stream, a.version))
 	}
 	u, err := s.Begin(context.Background(), needs)
@@ -126,7 +130,11 @@ func appendAll(s *Store, batch []*appended) error {
 		out.Events = append(out.Events, benchEvent(a.stream, a.version, known.Head+es.Position(i+1), at))
 		out.Outcomes = append(out.Outcomes, ports.Outcome{Key: needs.Keys[i], RecordedAt: at, Body: benchData[:40]})
 	}
-	return u.Commit(context.Background(), out)
+	err = u.Commit(context.Background(), out)
+	for i, a := range batch {
+		a.hash = out.Events[i].Hash
+	}
+	return err
 }
 
 // spread runs b.N calls from so many goroutines and reports how many were done in a second.

@@ -4,7 +4,6 @@ import (
 	"net/url"
 	"strconv"
 
-	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/spf13/cobra"
 
@@ -103,68 +102,6 @@ func printItems(cmd *cobra.Command, c *apiclient.Client, l *list, path string, q
 	if err != nil {
 		_ = l.flush()
 		return err
-	}
-	return l.end()
-}
-
-// statement is what the server tells of a period.
-type statement struct {
-	Currency string           `json:"currency"`
-	From     string           `json:"from"`
-	To       string           `json:"to"`
-	Opening  jsontext.Value   `json:"openingBalance"`
-	Entries  []jsontext.Value `json:"entries"`
-	Closing  jsontext.Value   `json:"closingBalance"`
-}
-
-func newAccountStatement() *cobra.Command {
-	cmd := &cobra.Command{
-		Use: "statement ID", Short: "What moved the balance in a period, with the balance after each entry",
-		Example: `  daybook account statement acc-101
-  daybook account statement acc-101 --from 2025-10-01T00:00:00Z --to 2025-11-01T00:00:00Z -o csv > october.csv`,
-	}
-	cmd.Flags().String("from", "", "start of the period, included (RFC 3339); its beginning when missing")
-	cmd.Flags().String("to", "", "end of the period, not included (RFC 3339); open when missing")
-	cmd.Flags().String("at", "", "as it was known at this moment (RFC 3339)")
-	params := map[string]string{"from": "from", "to": "to", "at": "at"}
-	return accountCommand(cmd, params, func(cmd *cobra.Command, c *apiclient.Client, f *format, path string, query url.Values) error {
-		body, err := c.Get(cmd.Context(), path+"/statement", query)
-		if err != nil {
-			return err
-		}
-		if f.name == "json" {
-			return printObject(cmd.OutOrStdout(), f, body)
-		}
-		var s statement
-		if err := json.Unmarshal(body, &s); err != nil {
-			return err
-		}
-		return printStatement(newList(cmd.OutOrStdout(), f, column{"happened", "effectiveAt", 20}, column{"entry", "eventType", 19},
-			column{"amount", "amount", 10}, column{"balance", "balance", 10}, column{"description", "description", 0}), &s)
-	})
-}
-
-// printStatement prints the entries between a row for the opening and one for the closing balance.
-func printStatement(l *list, s *statement) error {
-	rows := s.Entries
-	if l.format != "ndjson" {
-		balance := func(name, at string, v jsontext.Value) (jsontext.Value, error) {
-			return json.Marshal(map[string]any{"eventType": name, "effectiveAt": at, "balance": v})
-		}
-		opening, err := balance("OpeningBalance", s.From, s.Opening)
-		if err != nil {
-			return err
-		}
-		closing, err := balance("ClosingBalance", s.To, s.Closing)
-		if err != nil {
-			return err
-		}
-		rows = append(append([]jsontext.Value{opening}, rows...), closing)
-	}
-	for _, row := range rows {
-		if err := l.add(row); err != nil {
-			return err
-		}
 	}
 	return l.end()
 }

@@ -36,6 +36,8 @@ type Options struct {
 
 	// SnapshotEvery is after how many events of a stream its state is kept in a snapshot. Zero: none are made or used.
 	SnapshotEvery int
+	// BlockSize is how many neighbouring versions of a stream are sorted by effective time together.
+	BlockSize int
 }
 
 // Engine is the inside of the hexagon. Its methods may be called concurrently; Run methods are called once each.
@@ -44,6 +46,7 @@ type Engine struct {
 	sequencer *sequencer
 	projector *projector
 	snapshots *snapshots
+	blocks    *blocks
 	rebuilds  rebuilds
 }
 
@@ -57,9 +60,11 @@ func New(o Options) *Engine {
 	orDefault(&o.QueueSize, 4096)
 	orDefault(&o.BatchSize, 1024)
 	orDefault(&o.CacheSize, 100_000)
+	orDefault(&o.BlockSize, 4096)
 	o.Process = cmp.Or(o.Process, "daybook")
 	e := &Engine{Options: o}
 	e.snapshots = newSnapshots(&e.Options)
+	e.blocks = newBlocks(e.snapshots)
 	e.sequencer = newSequencer(&e.Options, e.snapshots)
 	e.projector = newProjector(&e.Options, e.snapshots)
 	return e

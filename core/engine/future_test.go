@@ -93,7 +93,7 @@ func TestAnEventOfALaterBuild(t *testing.T) {
 			unreadable(t, err)
 			_, err = w.engine.StateAt(ctx, w.module, "a", Until{Version: 3})
 			unreadable(t, err)
-			_, err = w.engine.Statement(ctx, w.module, "a", time.Time{}, time.Time{}, Until{})
+			_, err = w.engine.Statement(ctx, w.module, "a", Period{})
 			unreadable(t, err)
 			events, _, err := w.engine.Stream(ctx, w.module, "a", 2, 9)
 			one, errOne := w.engine.Event(ctx, 4)

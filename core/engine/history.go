@@ -3,7 +3,6 @@ package engine
 import (
 	"context"
 	"errors"
-	"slices"
 	"time"
 
 	"daybook/core/es"
@@ -32,32 +31,6 @@ func (e *Engine) bound(ctx context.Context, u Until) (p es.Position, v es.Versio
 		}
 	}
 	return p, v, err
-}
-
-// walk calls f for each event of a stream up to the bound, oldest first.
-func (e *Engine) walk(ctx context.Context, id es.StreamID, u Until, f func(*es.Recorded) error) error {
-	position, version, err := e.bound(ctx, u)
-	if err != nil {
-		return err
-	}
-	for after := es.Version(0); ; {
-		page, err := e.Store.ReadStream(ctx, id, after, pageSize)
-		if err != nil {
-			return err
-		}
-		for i := range page {
-			if page[i].Position > position || page[i].Version > version {
-				return nil
-			}
-			if err := f(&page[i]); err != nil {
-				return err
-			}
-		}
-		if len(page) < pageSize {
-			return nil
-		}
-		after = page[len(page)-1].Version
-	}
 }
 
 // StateAt is the state of an aggregate at a moment of its history, folded from the nearest snapshot before. It is NotFound if the aggregate did not exist yet, and ErrNoVersion
@@ -96,80 +69,6 @@ func unreadable(err error) error {
 		return ErrStreamUnreadable.Say("An event of this account cannot be read by this build of Daybook, so nothing was decided on it: %s.", later).Because(err)
 	}
 	return ErrStreamUnreadable.Because(err)
-}
-
-// Entry is one movement of a balance.
-type Entry struct {
-	Recorded *es.Recorded
-	Amount   int64 // by how much it moved the balance
-	Balance  int64 // after it, in the order of the statement
-}
-
-// Statement is what moved an aggregate's balance over a period [From, To) of effective time, as known at a moment.
-type Statement struct {
-	Currency string
-	Opening  int64
-	Entries  []Entry // by effective time; entries of one time in the order they were recorded
-	Closing  int64
-}
-
-// Statement makes the statement of a period; a zero from or to leaves that side open.
-func (e *Engine) Statement(ctx context.Context, m *es.Module, id string, from, to time.Time, known Until) (Statement, error) {
-	var s Statement
-	entries, currency, err := e.entries(ctx, m, id, known)
-	if err != nil {
-		return s, err
-	}
-	s.Currency = currency
-	for _, en := range entries {
-		at := en.Recorded.EffectiveAt
-		if !to.IsZero() && !at.Before(to) {
-			continue
-		}
-		s.Closing += en.Amount
-		if at.Before(from) {
-			s.Opening += en.Amount
-			continue
-		}
-		s.Entries = append(s.Entries, en)
-	}
-	slices.SortStableFunc(s.Entries, func(a, b Entry) int { return a.Recorded.EffectiveAt.Compare(b.Recorded.EffectiveAt) })
-	balance := s.Opening
-	for i := range s.Entries {
-		balance += s.Entries[i].Amount
-		s.Entries[i].Balance = balance
-	}
-	return s, nil
-}
-
-// BalanceEffective is the sum of what had happened in the world by t (included), as known at a moment.
-func (e *Engine) BalanceEffective(ctx context.Context, m *es.Module, id string, t time.Time, known Until) (balance int64, currency string, err error) {
-	entries, currency, err := e.entries(ctx, m, id, known)
-	for _, en := range entries {
-		if !en.Recorded.EffectiveAt.After(t) {
-			balance += en.Amount
-		}
-	}
-	return balance, currency, err
-}
-
-// entries gives all movements of a balance that were recorded up to a moment, in the order they were recorded.
-func (e *Engine) entries(ctx context.Context, m *es.Module, id string, u Until) (entries []Entry, currency string, err error) {
-	f := es.Folded{Stream: m.Stream(id)}
-	err = e.walk(ctx, f.Stream, u, func(r *es.Recorded) error {
-		ev, err := e.Registry.Decode(r)
-		if err != nil {
-			return unreadable(err)
-		}
-		if change, moves := m.Ledger.Amount(ev); moves {
-			entries = append(entries, Entry{Recorded: r, Amount: change})
-		}
-		return unreadable(e.Registry.FoldDecoded(&f, r, ev))
-	})
-	if err == nil && f.Version == 0 {
-		err = e.notFound(m)
-	}
-	return entries, m.Ledger.Currency(f.State), err
 }
 
 // Stream gives up to limit events of an aggregate after a version, and whether there are more.

@@ -19,6 +19,7 @@ import (
 type snapshots struct {
 	*Options
 	queue chan []es.Folded
+	ready chan ports.Snapshot // to be written as they are
 
 	mu       sync.Mutex
 	outdated map[*es.Module]bool // told of once: after an upgrade there may be many
@@ -26,6 +27,7 @@ type snapshots struct {
 
 const (
 	snapshotQueue = 1024 // offers that may wait
+	readyQueue    = 256  // as large ones
 	snapshotBatch = 1000 // snapshots that are written together, about
 	snapshotTries = 3    // snapshots that are looked at before a history is read without
 
@@ -34,7 +36,7 @@ const (
 )
 
 func newSnapshots(o *Options) *snapshots {
-	return &snapshots{Options: o, queue: make(chan []es.Folded, snapshotQueue), outdated: map[*es.Module]bool{}}
+	return &snapshots{Options: o, queue: make(chan []es.Folded, snapshotQueue), ready: make(chan ports.Snapshot, readyQueue), outdated: map[*es.Module]bool{}}
 }
 
 // due reports whether a stream that went from one version to a later one should get a snapshot there.
@@ -54,22 +56,36 @@ func (s *snapshots) offer(states []es.Folded) {
 	}
 }
 
+// keep hands over what is to be kept as it is. It does not wait.
+func (s *snapshots) keep(n ports.Snapshot) {
+	if s.SnapshotEvery == 0 {
+		return
+	}
+	select {
+	case s.ready <- n:
+	default:
+	}
+}
+
 // run writes what is offered until ctx ends.
 func (s *snapshots) run(ctx context.Context) {
 	for failures := 0; ctx.Err() == nil; {
+		var err error
 		select {
 		case states := <-s.queue:
 			pause(ctx, snapshotPace)
-			err := s.save(ctx, s.gather(states))
-			switch {
-			case err == nil:
-				failures = 0
-			case ctx.Err() == nil:
-				failures++
-				s.Observer.Failed("write snapshots", err)
-				pause(ctx, backoff(failures))
-			}
+			err = s.save(ctx, s.gather(states))
+		case n := <-s.ready:
+			err = s.Store.SaveSnapshots(ctx, []ports.Snapshot{n})
 		case <-ctx.Done():
+		}
+		switch {
+		case err == nil:
+			failures = 0
+		case ctx.Err() == nil:
+			failures++
+			s.Observer.Failed("write snapshots", err)
+			pause(ctx, backoff(failures))
 		}
 	}
 }

@@ -70,6 +70,11 @@ func (w *world) keepSnapshots(e *Engine) {
 			w.t.Fatal(err)
 		}
 	}
+	for len(e.snapshots.ready) > 0 {
+		if err := e.Store.SaveSnapshots(context.Background(), []ports.Snapshot{<-e.snapshots.ready}); err != nil {
+			w.t.Fatal(err)
+		}
+	}
 }
 
 // past is the state at every version, folded from the beginning.

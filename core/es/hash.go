@@ -54,7 +54,7 @@ const (
 // AppendJSON writes it without its hash: every stored field, as it is stored.
 func (r *Recorded) Seal(slab []byte, previous Hash) []byte {
 	if size := sealRoom + len(r.Stream) + len(r.Type) + len(r.Data) + len(r.Metadata); size > cap(slab)-len(slab) {
-		slab = make([]byte, 0, max(size, slabSize))
+		slab = make([]byte, 0, max(size, min(2*cap(slab), slabSize))) // a batch of one event is not to cost that of many
 	}
 	start := len(slab)
 	r.Hash = Hash{}

@@ -107,47 +107,65 @@ func (r *Registry) AppendSnapshot(dst []byte, f *Folded) ([]byte, error) {
 		return dst, err
 	}
 	start := len(dst)
-	dst = append(append(dst, snapshotForm), t.shape[:]...)
-	dst = append(binary.AppendUvarint(dst, uint64(len(f.Stream))), f.Stream...)
+	dst = r.begin(dst, snapshotForm, f.Stream)
 	dst = binary.AppendUvarint(dst, uint64(f.Version))
 	dst = append(binary.AppendUvarint(dst, uint64(f.Position)), f.Hash[:]...)
 	dst = binary.AppendVarint(dst, f.CreatedAt.UnixMicro())
 	dst = binary.AppendVarint(dst, f.UpdatedAt.UnixMicro())
 	dst = append(binary.AppendUvarint(dst, uint64(len(state))), state...)
+	return end(dst, start), nil
+}
+
+// begin appends what everything that is kept of a stream begins with.
+func (r *Registry) begin(dst []byte, form byte, stream StreamID) []byte {
+	shape := &r.ModuleOf(stream).State.shape
+	dst = append(append(dst, form), shape[:]...)
+	return append(binary.AppendUvarint(dst, uint64(len(stream))), stream...)
+}
+
+// end appends the checksum of everything from start on.
+func end(dst []byte, start int) []byte {
 	sum := sha256.Sum256(dst[start:])
-	return append(dst, sum[:checksumSize]...), nil
+	return append(dst, sum[:checksumSize]...)
+}
+
+// open checks the form, the checksum, the shape and the stream of what begin and end enclose, and gives what lies between.
+func (r *Registry) open(stream StreamID, form byte, b []byte) (parts, error) {
+	switch {
+	case len(b) < 1+shapeSize+checksumSize:
+		return parts{}, errSnapshot
+	case b[0] != form:
+		return parts{}, fmt.Errorf("%w: its form is %d", ErrSnapshotShape, b[0])
+	}
+	content, sum := b[:len(b)-checksumSize], sha256.Sum256(b[:len(b)-checksumSize])
+	switch {
+	case !bytes.Equal(sum[:checksumSize], b[len(content):]):
+		return parts{}, fmt.Errorf("%w: its checksum is wrong", errSnapshot)
+	case !bytes.Equal(content[1:1+shapeSize], r.ModuleOf(stream).State.shape[:]):
+		return parts{}, ErrSnapshotShape
+	}
+	p := parts{b: content[1+shapeSize:]}
+	if of := p.bytes(); p.failed || string(of) != string(stream) {
+		return parts{}, fmt.Errorf("%w: it is of %q, not of %q", errSnapshot, of, stream)
+	}
+	return p, nil
 }
 
 // ParseSnapshot reads back what AppendSnapshot wrote for the stream. Anything else is an error, never a guess.
 func (r *Registry) ParseSnapshot(stream StreamID, b []byte) (Folded, error) {
-	switch {
-	case !r.KeepsSnapshots(stream):
+	if !r.KeepsSnapshots(stream) {
 		return Folded{}, fmt.Errorf("es: states of %s are not kept in snapshots", stream)
-	case len(b) < 1+shapeSize+checksumSize:
-		return Folded{}, errSnapshot
-	case b[0] != snapshotForm:
-		return Folded{}, fmt.Errorf("%w: its form is %d", ErrSnapshotShape, b[0])
 	}
-	t := &r.ModuleOf(stream).State
-	content, sum := b[:len(b)-checksumSize], sha256.Sum256(b[:len(b)-checksumSize])
-	switch {
-	case !bytes.Equal(sum[:checksumSize], b[len(content):]):
-		return Folded{}, fmt.Errorf("%w: its checksum is wrong", errSnapshot)
-	case !bytes.Equal(content[1:1+shapeSize], t.shape[:]):
-		return Folded{}, ErrSnapshotShape
+	p, err := r.open(stream, snapshotForm, b)
+	if err != nil {
+		return Folded{}, err
 	}
-	p := parts{b: content[1+shapeSize:]}
-	of := p.bytes()
 	f := Folded{Stream: stream, Version: Version(p.uint()), Position: Position(p.uint()), Hash: p.hash(), CreatedAt: p.time(), UpdatedAt: p.time()}
 	state := p.bytes()
 	if p.failed || len(p.b) > 0 || f.Version == 0 || f.Position < Position(f.Version) {
 		return Folded{}, errSnapshot
 	}
-	if string(of) != string(stream) {
-		return Folded{}, fmt.Errorf("%w: it is of %q, not of %q", errSnapshot, of, stream)
-	}
-	var err error
-	f.State, err = t.decode(state)
+	f.State, err = r.ModuleOf(stream).State.decode(state)
 	return f, err
 }
 
@@ -163,11 +181,13 @@ func (p *parts) uint() uint64 {
 	return n
 }
 
-func (p *parts) time() time.Time {
+func (p *parts) int() int64 {
 	n, size := binary.Varint(p.b)
 	p.skip(size)
-	return time.UnixMicro(n).UTC()
+	return n
 }
+
+func (p *parts) time() time.Time { return time.UnixMicro(p.int()).UTC() }
 
 func (p *parts) hash() (h Hash) {
 	copy(h[:], p.b)

@@ -133,10 +133,11 @@ type Outcome struct {
 // RefusalsKept is how long a store keeps the refusal of a command at the least.
 const RefusalsKept = 24 * time.Hour
 
-// Snapshot is the state of a stream after one of its events, so that it need not be made from all the events before.
+// Snapshot is the state of a stream after one of its events, so that it need not be made from all the events before. What else is kept
+// of a stream to save time goes by a name that begins with the stream's id and a slash, which no stream has, and by numbers of its own.
 type Snapshot struct {
-	Stream   es.StreamID
-	Position es.Position // of the event
+	Stream   es.StreamID // or such a name
+	Position es.Position // of the event, or such a number
 	Body     []byte      // the engine's own encoding
 }
 

@@ -21,7 +21,7 @@ import (
 const serveCommand = "go run ./cmd/daybook serve"
 
 // TestEveryCommandOfTheReadmeWorksAsWritten runs the README's shell blocks in order, as a newcomer would: the server in one
-// terminal, the rest in another. Only the address is another one, so that the test disturbs nobody.
+// terminal, the rest in another. Only the address and the folder are others, so that the test disturbs nobody.
 func TestEveryCommandOfTheReadmeWorksAsWritten(t *testing.T) {
 	if testing.Short() {
 		t.Skip("SKIPPED under -short: it builds the program")
@@ -32,7 +32,8 @@ func TestEveryCommandOfTheReadmeWorksAsWritten(t *testing.T) {
 		}
 	}
 	text, _ := readme(t)
-	addr := freeAddr(t)
+	addr, store := freeAddr(t), filepath.Join(t.TempDir(), "store")
+	own := strings.NewReplacer("127.0.0.1:8080", addr, "daybook-data", store)
 	var serves int
 	var tour []string
 	for _, block := range shellBlocks(text) {
@@ -41,13 +42,13 @@ func TestEveryCommandOfTheReadmeWorksAsWritten(t *testing.T) {
 			serves++
 		case strings.TrimSpace(block) == "go test ./...": // that is what runs now
 		default:
-			tour = append(tour, strings.ReplaceAll(block, "127.0.0.1:8080", addr))
+			tour = append(tour, own.Replace(block))
 		}
 	}
 	if serves != 1 || len(tour) < 5 {
 		t.Fatalf("the README has %d times %q and %d blocks of a tour", serves, serveCommand, len(tour))
 	}
-	env := append(os.Environ(), "DAYBOOK_HTTP_ADDR="+addr, "DAYBOOK_SERVER=http://"+addr, "DAYBOOK_STORE_PEBBLE_PATH="+filepath.Join(t.TempDir(), "store"))
+	env := append(os.Environ(), "DAYBOOK_HTTP_ADDR="+addr, "DAYBOOK_SERVER=http://"+addr, "DAYBOOK_STORE_PEBBLE_PATH="+store)
 	serveInBackground(t, env, addr)
 	out := runTour(t, env, tour)
 	for _, want := range []string{
@@ -56,6 +57,7 @@ func TestEveryCommandOfTheReadmeWorksAsWritten(t *testing.T) {
 		`"currency":"EUR","balance":70,"effectiveAt":"2024-12-31`, // the past in the world
 		"MoneyDeposited,70,70,",                                   // the statement
 		`"balance":1300,"events":[{"id":"evt-8","eventType":"EntryCorrected"`, `"code":"already_corrected"`,
+		"events are as they were written", "evt-5 is in the ledger as it is shown",
 		`"balance":1370`, // found in the list
 		"The configuration is right.",
 		"2        2       5              0        1         0", // the import

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -149,6 +150,7 @@ func TestRealDataComesOutRight(t *testing.T) {
 				d.checkViews(accounts)
 				d.checkPast(accounts)
 				d.checkStatements(accounts)
+				d.checkSplits(accounts)
 			})
 		}
 	}
@@ -303,6 +305,70 @@ func (d *daybook) checkStatements(accounts map[string][]row) {
 			if a.member("openingBalance") != opening || a.member("closingBalance") != closing {
 				d.t.Fatalf("the statement of %s for %d goes from %v to %v, want %d to %d", id, year, a.member("openingBalance"), a.member("closingBalance"), opening, closing)
 			}
+		}
+	}
+}
+
+// checkSplits cuts the time of every account at moments of its rows and just beside them, as known now and
+// as known after a row: each period opens with what the one before closed with, and with what the rows add up to.
+func (d *daybook) checkSplits(accounts map[string][]row) {
+	d.t.Helper()
+	random := rand.New(rand.NewPCG(1, 2))
+	for id, rows := range accounts {
+		known := rows[1:]
+		at := ""
+		if random.IntN(2) == 0 {
+			known = rows[1 : 2+random.IntN(len(rows)-1)]
+			at = "&at=" + known[len(known)-1].recordedAt
+		}
+		var cuts []time.Time
+		for range 6 {
+			cuts = append(cuts, rows[1+random.IntN(len(rows)-1)].at.Add(time.Duration(random.IntN(3)-1)*time.Second))
+		}
+		slices.SortFunc(cuts, time.Time.Compare)
+		cuts = slices.CompactFunc(cuts, time.Time.Equal)
+		balance, entries := int64(0), 0
+		for i := range len(cuts) + 1 {
+			period := ""
+			if i > 0 {
+				period += "&from=" + instant(cuts[i-1])
+				if want := effective(known, cuts[i-1]); balance != want {
+					d.t.Fatalf("%s%s closes with %d before %s, want %d", id, at, balance, cuts[i-1], want)
+				}
+			}
+			if i < len(cuts) {
+				period += "&to=" + instant(cuts[i])
+			}
+			for cursor := ""; ; {
+				a := d.get(fmt.Sprintf("/v1/accounts/%s/statement?limit=50%s%s%s", id, period, at, cursor)).want(d.t, 200)
+				var page struct {
+					OpeningBalance, ClosingBalance int64
+					Entries                        []struct{ Amount, Balance int64 }
+					Next                           string
+				}
+				if err := json.Unmarshal(a.body, &page); err != nil {
+					d.t.Fatal(err)
+				}
+				if cursor == "" && balance != page.OpeningBalance {
+					d.t.Fatalf("%s%s opens with %d, the period before closed with %d", id, period, page.OpeningBalance, balance)
+				}
+				for _, e := range page.Entries {
+					if balance += e.Amount; balance != e.Balance {
+						d.t.Fatalf("%s%s has an entry of %d that leaves %d, want %d", id, period, e.Amount, e.Balance, balance)
+					}
+				}
+				entries += len(page.Entries)
+				if page.Next == "" {
+					if balance != page.ClosingBalance {
+						d.t.Fatalf("%s%s closes with %d, its entries with %d", id, period, page.ClosingBalance, balance)
+					}
+					break
+				}
+				cursor = "&cursor=" + page.Next
+			}
+		}
+		if entries != len(known) {
+			d.t.Fatalf("the periods of %s%s have %d entries together, want %d", id, at, entries, len(known))
 		}
 	}
 }

@@ -99,12 +99,14 @@ func awaitSnapshots(b *testing.B, store ports.Store, stream es.StreamID, after e
 	}
 }
 
+// began is when the streams of deposits begin.
+var began = time.Date(2025, 10, 28, 9, 0, 0, 0, time.UTC)
+
 // deposits writes a stream of its own behind the head: an account and deposits of 1, so that its balance is its version less
-// one. It gives the head.
-func deposits(b *testing.B, store ports.Store, r *es.Registry, stream es.StreamID, head es.Position, events int) es.Position {
+// one; change may alter each event. It gives the head.
+func deposits(b *testing.B, store ports.Store, r *es.Registry, stream es.StreamID, head es.Position, events int, change ...func(*es.Recorded)) es.Position {
 	b.Helper()
 	meta := (&es.Metadata{Principal: "local", RequestID: "5f3a9c1b7d20-00000001"}).AppendJSON(nil)
-	began := time.Date(2025, 10, 28, 9, 0, 0, 0, time.UTC)
 	for v := 1; v <= events; {
 		var batch ports.Batch
 		for ; len(batch.Events) < 1024 && v <= events; v++ {
@@ -116,6 +118,9 @@ func deposits(b *testing.B, store ports.Store, r *es.Registry, stream es.StreamI
 			}
 			if v == 1 {
 				e.Type, e.Data = "AccountCreated", []byte(`{"owner":"Ada Lovelace","currency":"EUR","overdraftLimit":0}`)
+			}
+			for _, f := range change {
+				f(&e)
 			}
 			batch.Events = append(batch.Events, e)
 		}

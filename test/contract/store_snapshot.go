@@ -27,7 +27,7 @@ func snapshotCases() []storeCase {
 			wantSnapshot(t, s, "a", 7, 7, "third")
 		}},
 		{"snapshots of streams with ids that resemble each other do not mix", func(t *testing.T, s ports.Store) {
-			ids := []es.StreamID{"a", "a-b", "a.", "A", "voucher:a", "acc-1", "acc-10", "acc-1-0", "acc-"}
+			ids := []es.StreamID{"a", "a-b", "a.", "A", "voucher:a", "acc-1", "acc-10", "acc-1-0", "acc-", "a/blocks", "acc-1/blocks", "a/"}
 			for i, id := range ids {
 				saveSnapshots(t, s, ports.Snapshot{Stream: id, Position: es.Position(i + 1), Body: []byte(id)})
 			}
