@@ -16,6 +16,7 @@ require (
 	github.com/govalues/decimal v0.1.36 // decimal amounts of imported files, exactly
 	github.com/jackc/pgx/v5 v5.12.0 // PostgreSQL, with pipelines and pools
 	github.com/jedib0t/go-pretty/v6 v6.8.3 // tables in a terminal
+	github.com/klauspost/compress v1.20.1 // zstd for a whole ledger in a file
 	github.com/pressly/goose/v3 v3.29.0 // migrations of the database, one process at a time
 	github.com/prometheus/client_golang v1.25.0 // metrics
 	github.com/prometheus/client_model v0.6.3 // tests: what was scraped
@@ -70,7 +71,6 @@ require (
 	github.com/jackc/pgpassfile v1.0.0 // indirect
 	github.com/jackc/pgservicefile v0.0.0-20240606120523-5a60cdf6a761 // indirect
 	github.com/jackc/puddle/v2 v2.2.3 // indirect
-	github.com/klauspost/compress v1.20.1 // indirect
 	github.com/kr/pretty v0.3.1 // indirect
 	github.com/kr/text v0.2.0 // indirect
 	github.com/lib/pq v1.10.9 // indirect

@@ -85,6 +85,9 @@ func New(c Config, build Build, log *slog.Logger, extra ...Extension) (_ *App, e
 		return nil, err
 	}
 	a.closers = append(a.closers, options.Store.Close)
+	if err := engine.ImportFinished(context.Background(), options.Store); err != nil {
+		return nil, err
+	}
 	if options.Views, err = open("views", views, c.Views.Driver, a.parts(registry)); err != nil {
 		return nil, err
 	}

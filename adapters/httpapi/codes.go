@@ -21,6 +21,7 @@ var known = []*fault.Fault{
 	engine.ErrOverloaded, engine.ErrStopping, engine.ErrVersionMismatch, engine.ErrKeyMismatch, engine.ErrEffectiveInFuture,
 	engine.ErrAtomicRefused, engine.ErrStreamUnreadable, engine.ErrNoVersion, engine.ErrNoEvent, engine.ErrPositionAhead,
 	engine.ErrViewBehind, engine.ErrNoCheckpoints, engine.ErrNoOperation, engine.ErrRebuildRunning, engine.ErrBehindFailure,
+	ports.ErrBackupRefused, ports.ErrBackupElsewhere, engine.ErrOtherLedger, engine.ErrImportUnfinished,
 	ports.ErrStoreUnavailable, ports.ErrStoreFull, ports.ErrOutcomeUnknown, ports.ErrStoreClosed, ports.ErrBatchRefused, ports.ErrSealBroken, ports.ErrVersionConflict,
 	ports.ErrNoDocument, ports.ErrViewRebuilding, ports.ErrViewParked, ports.ErrViewUnavailable, ports.ErrCheckpointMoved,
 	ports.ErrBusUnavailable, ports.ErrBusClosed, ports.ErrNoDeadMessage, ports.ErrLeaseHeld, ports.ErrLeaseLost,

@@ -36,6 +36,7 @@ func (s *server) table() []route {
 	routes = append(routes, s.proofRoutes()...)
 	routes = append(routes, s.operationsRoutes()...)
 	routes = append(routes, s.deadLetterRoutes()...)
+	routes = append(routes, s.movingRoutes()...)
 	return append(routes, s.pageRoutes()...)
 }
 

@@ -82,13 +82,15 @@ func (f *failstop) guard(work func() error) error {
 // haltingFS is a file system on which writes to the log, the manifest and the other small files that Pebble cannot do
 // without either succeed or halt. Tables are left out: one that could not be written is thrown away and written again
 // under another name, from what is still in the log.
+// Copies of the store in other directories are left out, too.
 type haltingFS struct {
 	vfs.FS
 	stop *failstop
+	dir  string // of the store
 }
 
 func (fs haltingFS) file(what, name string, f vfs.File, err error) (vfs.File, error) {
-	if filepath.Ext(name) == ".sst" {
+	if filepath.Ext(name) == ".sst" || !fs.own(name) {
 		return f, err
 	}
 	if err := fs.stop.check(what, name, err); err != nil {
@@ -112,7 +114,15 @@ func (fs haltingFS) OpenDir(name string) (vfs.File, error) {
 	return fs.file("open", name, f, err)
 }
 
+// own reports whether a file is in the store's directory, or is that.
+func (fs haltingFS) own(name string) bool {
+	return filepath.Dir(name) == filepath.Clean(fs.dir) || filepath.Clean(name) == filepath.Clean(fs.dir)
+}
+
 func (fs haltingFS) Rename(old, name string) error {
+	if !fs.own(name) {
+		return fs.FS.Rename(old, name)
+	}
 	return fs.stop.check("rename", old, fs.FS.Rename(old, name))
 }
 

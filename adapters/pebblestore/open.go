@@ -31,7 +31,7 @@ func Open(options Options) (*Store, error) {
 		options.pebbleFormat = pebbleFormat
 	}
 	s := &Store{options: options, stop: newFailstop(options.OnFailure), turn: make(chan struct{}, 1), trouble: make(chan struct{}, 1), ends: map[es.StreamID]ports.StreamEnd{}}
-	s.fs = haltingFS{options.fs, s.stop}
+	s.fs = haltingFS{options.fs, s.stop, options.Dir}
 	s.life, s.end = context.WithCancel(context.Background())
 	if err := s.claim(); err != nil {
 		return nil, err

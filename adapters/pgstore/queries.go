@@ -9,7 +9,7 @@ type queries struct {
 	setTree, addNodes, permit, setHashes, hashes           string
 	tree, nodes                                            string
 	addBatch, notify, findBatch                            string
-	head, stream, feed, positionAt, outcome                string
+	head, stream, feed, positionAt, outcome, outcomes      string
 	checkpoint, saveCheckpoint, lease, release             string
 	snapshot, saveSnapshots                                string
 	listen, forgetBatches, forgetRefusals, migrationsTable string
@@ -70,6 +70,8 @@ func queriesFor(schema string) queries {
 			SELECT low FROM search WHERE low >= high`,
 		outcome: `SELECT refusal, recorded_at, body FROM daybook.outcomes WHERE key = $1`,
 
+		outcomes: `SELECT key, refusal, recorded_at, body FROM daybook.outcomes WHERE key >= $1 ORDER BY key LIMIT $2`,
+
 		checkpoint: `SELECT position FROM daybook.checkpoints WHERE name = $1`,
 		// The row of the lease stays locked until the checkpoint is there: nobody gets the lease in between.
 		saveCheckpoint: `WITH lease AS MATERIALIZED (SELECT token FROM daybook.leases WHERE name = $1 FOR SHARE)
@@ -99,7 +101,7 @@ func queriesFor(schema string) queries {
 	q.setOutcomes = q.addOutcomes + ` ON CONFLICT (key) DO UPDATE SET refusal = EXCLUDED.refusal, recorded_at = EXCLUDED.recorded_at, body = EXCLUDED.body`
 	for _, statement := range []*string{
 		&q.setUp, &q.lock, &q.evict, &q.last, &q.tails, &q.known, &q.ends, &q.addEvents, &q.setTree, &q.addNodes, &q.permit, &q.setHashes, &q.hashes, &q.tree, &q.nodes, &q.addOutcomes, &q.setOutcomes, &q.addBatch, &q.notify, &q.findBatch,
-		&q.head, &q.stream, &q.feed, &q.positionAt, &q.outcome, &q.checkpoint, &q.saveCheckpoint, &q.lease, &q.release, &q.snapshot, &q.saveSnapshots,
+		&q.head, &q.stream, &q.feed, &q.positionAt, &q.outcome, &q.outcomes, &q.checkpoint, &q.saveCheckpoint, &q.lease, &q.release, &q.snapshot, &q.saveSnapshots,
 		&q.listen, &q.forgetBatches, &q.forgetRefusals, &q.migrationsTable,
 	} {
 		*statement = inSchema(*statement, schema)

@@ -174,6 +174,27 @@ func (s *Store) Outcome(ctx context.Context, key string) (o *ports.Outcome, err 
 	return o, err
 }
 
+// Outcomes implements ports.Store.
+func (s *Store) Outcomes(ctx context.Context, from string, limit int) (page []ports.Outcome, err error) {
+	if limit <= 0 {
+		return nil, s.usable(ctx)
+	}
+	err = s.read(ctx, func(ctx context.Context, conn *pgxpool.Conn) error {
+		rows, err := conn.Query(ctx, s.sql.outcomes, []byte(from), limit)
+		if err != nil {
+			return err
+		}
+		page, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (o ports.Outcome, err error) {
+			var key []byte
+			err = row.Scan(&key, &o.Refusal, &o.RecordedAt, &o.Body)
+			o.Key, o.RecordedAt = string(key), o.RecordedAt.UTC()
+			return o, err
+		})
+		return err
+	})
+	return page, err
+}
+
 // Checkpoint implements ports.Store.
 func (s *Store) Checkpoint(ctx context.Context, name string) (es.Position, error) {
 	n, err := s.number(ctx, s.sql.checkpoint, plain(name))

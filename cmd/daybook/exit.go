@@ -74,6 +74,8 @@ func exitCode(err error) int {
 		return exitConfig
 	case errors.As(err, &plain) && plain.Kind == fault.Unavailable:
 		return exitUnavailable
+	case errors.As(err, &plain) && (plain.Kind == fault.Conflict || plain.Kind == fault.Rejected):
+		return exitRefused
 	}
 	return exitFailure
 }

@@ -21,6 +21,7 @@ func newRoot() *cobra.Command {
 		newServe(), newConfig(), newVersion(),
 		newAccount(), newEvents(), newImport(), newRebuild(), newBench(),
 		newVerify(), newCheckpoint(), newDeadLetters(), newHealth(),
+		newExport(), newImportLog(), newBackup(), newRestore(),
 		newExitCodes(),
 	)
 	root.SetHelpTemplate(helpTemplate)

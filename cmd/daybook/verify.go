@@ -226,5 +226,5 @@ func (v *verification) run(cmd *cobra.Command, run *engine.Verification) error {
 func isDamage(err error) bool {
 	var tampered *engine.TamperedError
 	var f *fault.Fault
-	return errors.As(err, &tampered) || errors.As(err, &f) && (f.Code == "store_damaged" || f.Code == "seal_broken")
+	return errors.As(err, &tampered) || errors.As(err, &f) && (f.Code == "store_damaged" || f.Code == "seal_broken" || f.Code == "log_damaged")
 }

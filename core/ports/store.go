@@ -50,6 +50,10 @@ type Store interface {
 	TreeNodes(ctx context.Context, level int, first uint64, limit int) ([]es.Hash, error)
 	// Outcome gives the outcome kept under a command's key, or nil.
 	Outcome(ctx context.Context, key string) (*Outcome, error)
+	// Outcomes gives up to limit outcomes that are kept under keys from the one given on, in the order of the bytes of their
+	// keys; "" is the first of all keys. Fewer than limit means that there were no more. Each is given once, also while
+	// others are written; one that is written meanwhile may be given or not.
+	Outcomes(ctx context.Context, from string, limit int) ([]Outcome, error)
 	// Wait returns nil soon after the head is past the position (at once if it is), or the context's error.
 	Wait(ctx context.Context, past es.Position) error
 

@@ -37,6 +37,7 @@ var homes = map[string][]string{
 	"github.com/Shopify/toxiproxy":    {},
 	"github.com/cockroachdb/pebble":   {"adapters/pebblestore"},
 	"github.com/danielgtaylor/huma":   {"adapters/httpapi"},
+	"github.com/klauspost/compress":   {"adapters/logfile"},
 	"github.com/rogpeppe/go-internal": {},
 	"github.com/stretchr/testify":     {},
 	"go.uber.org/goleak":              {},

@@ -20,6 +20,17 @@ func outcomeCases() []storeCase {
 			}
 		}},
 		{"an outcome is kept whole under a key of any bytes", anyOutcome},
+		{"outcomes are given in pages, by the bytes of their keys", outcomePages},
+		{"outcomes that replaced others are given once", func(t *testing.T, s ports.Store) {
+			write(t, s, ports.Batch{Outcomes: []ports.Outcome{{Key: "k", Refusal: true, RecordedAt: epoch, Body: []byte("no")}}})
+			o := ports.Outcome{Key: "k", RecordedAt: epoch.Add(time.Hour), Body: []byte("yes")}
+			write(t, s, ports.Batch{Events: sequence(1, "a"), Outcomes: []ports.Outcome{o}})
+			page, err := s.Outcomes(t.Context(), "", 10)
+			if err != nil || len(page) != 1 {
+				t.Fatalf("got %+v, %v", page, err)
+			}
+			wantOutcome(t, &page[0], o)
+		}},
 		{"outcomes are kept without events, too", func(t *testing.T, s ports.Store) {
 			o := ports.Outcome{Key: "k", Refusal: true, RecordedAt: epoch, Body: []byte("no")}
 			write(t, s, ports.Batch{Outcomes: []ports.Outcome{o}})
@@ -72,6 +83,38 @@ func anyOutcome(t *testing.T, s ports.Store) {
 	}
 	if known[len(all)] != nil {
 		t.Errorf("a key that was not kept has the outcome %+v", known[len(all)])
+	}
+}
+
+func outcomePages(t *testing.T, s ports.Store) {
+	keys := []string{"", "\x00", "\x00\xff", "a", "a\x00", "a/1", "b", "\xc3", "\xff", "\xff\xff"}
+	var all []ports.Outcome
+	for i, key := range keys {
+		all = append(all, ports.Outcome{Key: key, Refusal: i%3 == 0, RecordedAt: epoch.Add(time.Duration(i) * time.Second), Body: []byte(key + "!")})
+	}
+	write(t, s, ports.Batch{Outcomes: []ports.Outcome{all[9], all[3], all[0], all[7], all[1]}})
+	write(t, s, ports.Batch{Events: sequence(1, "a"), Outcomes: []ports.Outcome{all[8], all[2], all[4], all[6], all[5]}})
+	for _, limit := range []int{0, 1, 3, 10, 11} {
+		var got []ports.Outcome
+		for from := ""; ; from = got[len(got)-1].Key + "\x00" {
+			page, err := s.Outcomes(t.Context(), from, limit)
+			if err != nil || len(page) > limit {
+				t.Fatalf("%d outcomes from %q on: got %d, %v", limit, from, len(page), err)
+			}
+			got = append(got, page...)
+			if len(page) < limit || limit == 0 {
+				break
+			}
+		}
+		if limit == 0 {
+			continue
+		}
+		if len(got) != len(all) {
+			t.Fatalf("pages of %d: got %d outcomes, want %d", limit, len(got), len(all))
+		}
+		for i := range got {
+			wantOutcome(t, &got[i], all[i])
+		}
 	}
 }
 

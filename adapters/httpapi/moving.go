@@ -1,0 +1,56 @@
+package httpapi
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"daybook/adapters/logfile"
+	"daybook/core/engine"
+)
+
+// movingRoutes are for taking the whole ledger elsewhere.
+func (s *server) movingRoutes() []route {
+	return []route{{method: http.MethodGet, path: "/v1/admin/export", operation: describeExport(), serve: s.export}, s.backupRoute()}
+}
+
+func describeExport() huma.Operation {
+	op := operation("export-ledger", "operations", "The whole ledger, to be moved into another store",
+		"Everything up to the last event of now: a header, every event as it is stored, the outcomes of commands, a trailer. An answer "+
+			"without its last line was broken off. `daybook import-log` reads it.")
+	answers(&op, http.StatusOK, "The lines.", linesType, &huma.Schema{Type: "string"})
+	addFaults(&op, http.StatusServiceUnavailable)
+	return op
+}
+
+// export streams the ledger. Once it has begun, a failure breaks the answer off.
+func (s *server) export(w http.ResponseWriter, r *http.Request, _ *values) error {
+	if _, err := engine.LedgerOf(r.Context(), s.Engine.Store); err != nil {
+		return err
+	}
+	w.Header()["Content-Type"] = []string{linesType}
+	if r.Method == http.MethodHead {
+		return nil
+	}
+	out := &patientAnswer{w, http.NewResponseController(w), s.Patience}
+	_ = out.control.SetReadDeadline(time.Time{})                     // nothing more is read, and the server's own deadline would end the answer
+	defer func() { _ = out.control.SetWriteDeadline(time.Time{}) }() // it belongs to this answer, not to the connection
+	if _, err := engine.Export(r.Context(), s.Engine.Store, logfile.NewWriter(out)); err != nil {
+		s.Logger.Info("an export was broken off", "request", requestIDOf(w), "error", err)
+		panic(http.ErrAbortHandler) // half a ledger must not look like a whole one
+	}
+	return nil
+}
+
+// patientAnswer gives each write a new deadline, so that a client that takes nothing is noticed.
+type patientAnswer struct {
+	http.ResponseWriter
+	control  *http.ResponseController
+	patience time.Duration
+}
+
+func (p *patientAnswer) Write(b []byte) (int, error) {
+	_ = p.control.SetWriteDeadline(time.Now().Add(p.patience)) // a connection without deadlines is the server's choice
+	return p.ResponseWriter.Write(b)
+}
