@@ -24,8 +24,9 @@ type Store struct {
 
 	leases ports.LocalLeases
 
-	mu          sync.RWMutex // guards what follows
-	events      []es.Recorded
+	mu          sync.RWMutex  // guards what follows
+	events      []es.Recorded // up to archived they are places, with the time and the hash that they had
+	archived    es.Position
 	tree        es.Tree           // over events
 	nodes       map[int][]es.Hash // of it, by level
 	streams     map[es.StreamID][]es.Position
@@ -112,6 +113,33 @@ func (s *Store) PositionAt(ctx context.Context, t time.Time) (es.Position, error
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	return es.Position(sort.Search(len(s.events), func(i int) bool { return s.events[i].RecordedAt.After(t) })), nil
+}
+
+// Archived implements ports.Store.
+func (s *Store) Archived(ctx context.Context) (es.Position, error) {
+	if err := s.usable(ctx); err != nil {
+		return 0, err
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.archived, nil
+}
+
+// Forget implements ports.Store.
+func (s *Store) Forget(ctx context.Context, upTo es.Position) error {
+	if err := s.usable(ctx); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if upTo > 0 && upTo >= es.Position(len(s.events)) {
+		return ports.ErrBatchRefused.Say("The last event of the store, at position %d, cannot be forgotten; nothing was.", len(s.events))
+	}
+	for ; s.archived < upTo; s.archived++ {
+		e := &s.events[s.archived]
+		*e = es.Recorded{Stream: e.Stream, Version: e.Version, Position: e.Position, RecordedAt: e.RecordedAt, Hash: e.Hash}
+	}
+	return nil
 }
 
 // Tree implements ports.Store.
