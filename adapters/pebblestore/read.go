@@ -236,6 +236,32 @@ func (s *Store) checkpoint(name string) (es.Position, error) {
 	return p, nil
 }
 
+// Checkpoints implements ports.Store.
+func (s *Store) Checkpoints(ctx context.Context) (map[string]es.Position, error) {
+	if err := s.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer s.leave()
+	table, err := s.iterate(tableCheckpoints)
+	if err != nil {
+		return nil, s.unreadable(err, "the checkpoints")
+	}
+	defer table.Close()
+	all := map[string]es.Position{}
+	for ok := table.First(); ok; ok = table.Next() {
+		name := string(table.Key()[1:])
+		p, ok := parsePosition(table.Value())
+		if !ok {
+			return nil, s.damaged("the checkpoint "+name+" is not as it was written.", nil)
+		}
+		all[name] = p
+	}
+	if err := table.Error(); err != nil {
+		return nil, s.unreadable(err, "the checkpoints")
+	}
+	return all, nil
+}
+
 // SaveCheckpoint implements ports.Store. Only a lower position than before is waited for until it is on disk: losing one
 // that is higher does no harm.
 func (s *Store) SaveCheckpoint(ctx context.Context, name string, token ports.Token, p es.Position) error {

@@ -10,7 +10,7 @@ type queries struct {
 	tree, nodes                                            string
 	addBatch, notify, findBatch                            string
 	head, stream, feed, positionAt, outcome, outcomes      string
-	checkpoint, saveCheckpoint, lease, release             string
+	checkpoint, checkpoints, saveCheckpoint, lease, release             string
 	snapshot, saveSnapshots                                string
 	listen, forgetBatches, forgetRefusals, migrationsTable string
 }
@@ -72,7 +72,8 @@ func queriesFor(schema string) queries {
 
 		outcomes: `SELECT key, refusal, recorded_at, body FROM daybook.outcomes WHERE key >= $1 ORDER BY key LIMIT $2`,
 
-		checkpoint: `SELECT position FROM daybook.checkpoints WHERE name = $1`,
+		checkpoint:  `SELECT position FROM daybook.checkpoints WHERE name = $1`,
+		checkpoints: `SELECT name, position FROM daybook.checkpoints`,
 		// The row of the lease stays locked until the checkpoint is there: nobody gets the lease in between.
 		saveCheckpoint: `WITH lease AS MATERIALIZED (SELECT token FROM daybook.leases WHERE name = $1 FOR SHARE)
 			INSERT INTO daybook.checkpoints (name, position) SELECT $1, $3 WHERE NOT EXISTS (SELECT FROM lease WHERE token > $2)
@@ -101,7 +102,7 @@ func queriesFor(schema string) queries {
 	q.setOutcomes = q.addOutcomes + ` ON CONFLICT (key) DO UPDATE SET refusal = EXCLUDED.refusal, recorded_at = EXCLUDED.recorded_at, body = EXCLUDED.body`
 	for _, statement := range []*string{
 		&q.setUp, &q.lock, &q.evict, &q.last, &q.tails, &q.known, &q.ends, &q.addEvents, &q.setTree, &q.addNodes, &q.permit, &q.setHashes, &q.hashes, &q.tree, &q.nodes, &q.addOutcomes, &q.setOutcomes, &q.addBatch, &q.notify, &q.findBatch,
-		&q.head, &q.stream, &q.feed, &q.positionAt, &q.outcome, &q.outcomes, &q.checkpoint, &q.saveCheckpoint, &q.lease, &q.release, &q.snapshot, &q.saveSnapshots,
+		&q.head, &q.stream, &q.feed, &q.positionAt, &q.outcome, &q.outcomes, &q.checkpoint, &q.checkpoints, &q.saveCheckpoint, &q.lease, &q.release, &q.snapshot, &q.saveSnapshots,
 		&q.listen, &q.forgetBatches, &q.forgetRefusals, &q.migrationsTable,
 	} {
 		*statement = inSchema(*statement, schema)

@@ -201,6 +201,26 @@ func (s *Store) Checkpoint(ctx context.Context, name string) (es.Position, error
 	return es.Position(n), err
 }
 
+// Checkpoints implements ports.Store.
+func (s *Store) Checkpoints(ctx context.Context) (all map[string]es.Position, err error) {
+	err = s.read(ctx, func(ctx context.Context, conn *pgxpool.Conn) error {
+		rows, err := conn.Query(ctx, s.sql.checkpoints)
+		if err != nil {
+			return err
+		}
+		all = map[string]es.Position{}
+		var quoted string
+		var p es.Position
+		_, err = pgx.ForEachRow(rows, []any{&quoted, &p}, func() error {
+			name, err := strconv.Unquote(`"` + quoted + `"`)
+			all[name] = p
+			return err
+		})
+		return err
+	})
+	return all, err
+}
+
 // plain writes a name of any bytes in a form that the database takes as text. Usual names stay as they are.
 func plain(name string) string {
 	quoted := strconv.QuoteToASCII(name)

@@ -263,6 +263,7 @@ func endedContext(t *testing.T, s ports.Store) {
 		"outcome":         func() error { _, err := s.Outcome(ctx, "k"); return err },
 		"wait":            func() error { return s.Wait(ctx, 1) },
 		"checkpoint":      func() error { _, err := s.Checkpoint(ctx, "c"); return err },
+		"checkpoints":     func() error { _, err := s.Checkpoints(ctx); return err },
 		"save checkpoint": func() error { return s.SaveCheckpoint(ctx, "c", 0, 2) },
 		"lease":           func() error { _, err := s.Lease(ctx, "l", "h", long); return err },
 		"release":         func() error { return s.Release(ctx, "l", 1) },
