@@ -123,7 +123,7 @@ func (s *Store) eventsAt(positions []es.Position, stream es.StreamID, first es.V
 type reader struct {
 	store *Store
 	table *pebble.Iterator
-	at    es.Position // where table stands; zero at first
+	at    es.Position // where table stands; zero if it is not known
 	gone  es.Position // events up to it were forgotten
 	slab  []byte      // what is left of it takes the next events: one allocation for many
 }
@@ -175,7 +175,7 @@ func (r *reader) read(e *es.Recorded, p es.Position, left int) error {
 		return r.store.unreadable(err, fmt.Sprintf("the event at position %d", p))
 	}
 	if gone, err := r.store.readArchived(); err != nil || p <= gone { // it was forgotten after this reader was made
-		r.gone = gone
+		r.gone, r.at = gone, 0 // table stands at a later one
 		return err
 	}
 	return r.store.damaged(fmt.Sprintf("the event at position %d is missing.", p), nil)
