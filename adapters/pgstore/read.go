@@ -106,7 +106,10 @@ func (s *Store) ReadFeed(ctx context.Context, after es.Position, limit int) ([]e
 	if err := s.usable(ctx); err != nil || limit <= 0 || after >= math.MaxInt64 {
 		return nil, err
 	}
-	events := s.recent.after(after, limit)
+	var events []es.Recorded
+	if after >= s.archived.At() {
+		events = s.recent.after(after, limit)
+	}
 	if n := len(events); n < limit {
 		more, err := s.events(ctx, limit-n, s.sql.feed, int64(after)+int64(n), limit-n)
 		if err != nil {
@@ -147,6 +150,9 @@ func (s *Store) events(ctx context.Context, limit int, sql string, args ...any) 
 		}
 		return rows.Err()
 	})
+	if err == nil {
+		err = s.checkPlaces(ctx, events)
+	}
 	return events, err
 }
 

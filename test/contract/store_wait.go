@@ -92,6 +92,8 @@ func closeCases() []storeCase {
 				"position at":     func() error { _, err := s.PositionAt(ctx, epoch); return err },
 				"tree":            func() error { _, err := s.Tree(ctx); return err },
 				"tree nodes":      func() error { _, err := s.TreeNodes(ctx, 1, 0, 1); return err },
+				"archived":        func() error { _, err := s.Archived(ctx); return err },
+				"forget":          func() error { return s.Forget(ctx, 1) },
 				"outcome":         func() error { _, err := s.Outcome(ctx, "k"); return err },
 				"wait":            func() error { return s.Wait(ctx, 1) },
 				"checkpoint":      func() error { _, err := s.Checkpoint(ctx, "c"); return err },
