@@ -14,7 +14,6 @@ import (
 	"daybook/core/engine"
 	"daybook/core/es"
 	"daybook/core/fault"
-	"daybook/core/ports"
 )
 
 func newImportLog() *cobra.Command {

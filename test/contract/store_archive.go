@@ -16,12 +16,12 @@ import (
 func archiveCases() []storeCase {
 	return []storeCase{
 		{"archived is zero at first, and then the position up to which events were forgotten", func(t *testing.T, s ports.Store) {
-			wantArchived(t, s, 0)
+			wantForgotten(t, s, 0)
 			writeEvents(t, s, sequence(9, "a", "b")...)
-			wantArchived(t, s, 0)
+			wantForgotten(t, s, 0)
 			for _, p := range []es.Position{1, 2, 5, 8} {
 				forget(t, s, p)
-				wantArchived(t, s, p)
+				wantForgotten(t, s, p)
 			}
 		}},
 		{"an event that was forgotten is a place in the feed, in its stream and in what a unit knows, and all others are as they were", func(t *testing.T, s ports.Store) {
@@ -46,7 +46,7 @@ func archiveCases() []storeCase {
 		}},
 		{"to forget up to a position at or before the archived one changes nothing", func(t *testing.T, s ports.Store) {
 			forget(t, s, 0)
-			wantArchived(t, s, 0)
+			wantForgotten(t, s, 0)
 			writeEvents(t, s, sequence(20, "a", "b")...)
 			all := readFeed(t, s, 0, 100)
 			forget(t, s, 12)
@@ -85,7 +85,7 @@ func forget(t *testing.T, s ports.Store, upTo es.Position) {
 	}
 }
 
-func wantArchived(t *testing.T, s ports.Store, want es.Position) {
+func wantForgotten(t *testing.T, s ports.Store, want es.Position) {
 	t.Helper()
 	if got, err := s.Archived(t.Context()); err != nil || got != want {
 		t.Fatalf("archived is %d, %v; want %d", got, err, want)
@@ -96,7 +96,7 @@ func wantArchived(t *testing.T, s ports.Store, want es.Position) {
 // forgotten: every read gives those as places, and the others as they were. It is a test of its own for a Forget that was cut short.
 func WantForgotten(t *testing.T, s ports.Store, all []es.Recorded, upTo es.Position) {
 	t.Helper()
-	wantArchived(t, s, upTo)
+	wantForgotten(t, s, upTo)
 	wantHead(t, s, es.Position(len(all)))
 	for _, after := range []es.Position{0, upTo / 2, max(upTo, 1) - 1, upTo} {
 		placesThenEvents(t, fmt.Sprint("feed after ", after), readFeed(t, s, after, len(all)+1), all[after:], upTo)
@@ -269,7 +269,7 @@ func forgetAmong(t *testing.T, s ports.Store) {
 	ended.Store(true)
 	others.Wait()
 	forget(t, s, 2*writers*each-1)
-	wantArchived(t, s, 2*writers*each-1)
+	wantForgotten(t, s, 2*writers*each-1)
 	for w := range writers {
 		mustAppend(t, s, es.StreamID(fmt.Sprint("w", w)), 2*each, 1)
 	}
