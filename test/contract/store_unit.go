@@ -276,7 +276,7 @@ func endedContext(t *testing.T, s ports.Store) {
 		wantIs(t, what, call(), context.Canceled)
 	}
 	wantHead(t, s, 2)
-	wantArchived(t, s, 0)
+	wantForgotten(t, s, 0)
 	if p := checkpoint(t, s, "c"); p != 1 {
 		t.Errorf("the checkpoint moved to %d", p)
 	}
