@@ -138,8 +138,8 @@ func TestEverythingIsAnsweredFromTheArchiveAsBefore(t *testing.T) {
 // archival goes on.
 func TestAnArchivalThatIsBrokenOffAnywhereLosesNothing(t *testing.T) {
 	for step, done := 0, false; !done; step++ {
-		c := newCold(t, 600)
-		before, until := c.everything(), c.feed()[599].RecordedAt
+		c := newCold(t, 530)
+		before, until := c.everything(), c.feed()[520].RecordedAt
 		asked := 0
 		fail := func() error {
 			if asked++; asked == step+1 {
