@@ -6,6 +6,7 @@ package memstore
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"sort"
 	"sync"
@@ -194,6 +195,16 @@ func (s *Store) Checkpoint(ctx context.Context, name string) (es.Position, error
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	return s.checkpoints[name], nil
+}
+
+// Checkpoints implements ports.Store.
+func (s *Store) Checkpoints(ctx context.Context) (map[string]es.Position, error) {
+	if err := s.usable(ctx); err != nil {
+		return nil, err
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return maps.Clone(s.checkpoints), nil
 }
 
 // SaveCheckpoint implements ports.Store.

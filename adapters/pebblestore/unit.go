@@ -117,7 +117,15 @@ func (s *Store) streamEnd(stream es.StreamID) (end ports.StreamEnd, err error) {
 		if err != nil {
 			return end, err
 		}
-		return ports.StreamEnd{Version: version, Hash: last[0].Hash}, nil
+		if last[0].Raw == nil {
+			end, err = s.lastForgotten(stream)
+		} else {
+			end = ports.StreamEnd{Version: version, Hash: last[0].Hash}
+		}
+		if err == nil && end.Version != version {
+			err = s.damaged(fmt.Sprintf("what was kept of the end of %s is of version %d, and it ends at %d.", stream, end.Version, version), nil)
+		}
+		return end, err
 	}
 	if err := index.Error(); err != nil {
 		return end, s.unreadable(err, "the version of "+string(stream))

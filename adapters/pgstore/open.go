@@ -65,6 +65,9 @@ func (o *Options) check() (*pgxpool.Config, error) {
 	if o.settleWithin <= 0 {
 		o.settleWithin = 10 * time.Second
 	}
+	if o.forgetStep <= 0 {
+		o.forgetStep = forgetStep
+	}
 	if o.Logf == nil {
 		o.Logf = func(string, ...any) {}
 	}

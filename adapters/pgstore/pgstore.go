@@ -46,6 +46,7 @@ type Options struct {
 	Logf func(format string, args ...any)
 
 	settleWithin time.Duration // how long a lost answer is looked for; zero means 10 s
+	forgetStep   int           // events in one transaction; zero means ours
 }
 
 // Store is a ports.Store in PostgreSQL. Open makes one.
@@ -56,8 +57,9 @@ type Store struct {
 	readers *pgxpool.Pool
 	config  *pgx.ConnConfig // of the connections outside of the pool
 
-	head       es.Watermark // of what is known to be committed
-	recent     recent
+	head       es.Watermark       // of what is known to be committed
+	archived   es.Watermark       // events up to it were forgotten, as far as this process has heard
+	recent     recent             // used behind archived alone
 	turn       chan struct{}      // holds a token while a unit of work is open in this process
 	life       context.Context    // ends when the store is closed
 	end        context.CancelFunc // ends it

@@ -44,6 +44,12 @@ func (s *Store) Begin(ctx context.Context, needs ports.Needs) (ports.Unit, error
 		return nil, s.failed(ctx, err)
 	}
 	s.head.Raise(u.known.Head)
+	for _, tail := range u.known.Tails {
+		if err := s.checkPlaces(ctx, tail); err != nil {
+			u.Rollback()
+			return nil, err
+		}
+	}
 	return u, nil
 }
 

@@ -73,6 +73,7 @@ func (e *Engine) Queued() int { return len(e.sequencer.queue) }
 // Status is how the parts of this process stand.
 type Status struct {
 	Head        es.Position
+	Archived    es.Position // events up to here were moved to the archive
 	Views       ports.Progress
 	Parked      []ports.ParkedDocument // the first few
 	ParkedCount int
@@ -90,6 +91,9 @@ func (e *Engine) Status(ctx context.Context) (Status, error) {
 	var s Status
 	var err error
 	if s.Head, err = e.Store.Head(ctx); err != nil {
+		return s, err
+	}
+	if s.Archived, err = e.Store.Archived(ctx); err != nil {
 		return s, err
 	}
 	within, cancel := context.WithTimeout(ctx, statusWithin)

@@ -68,6 +68,8 @@ type Store interface {
 
 	// Checkpoint gives the position saved under the name, zero if there is none.
 	Checkpoint(ctx context.Context, name string) (es.Position, error)
+	// Checkpoints gives the positions saved under all names.
+	Checkpoints(ctx context.Context) (map[string]es.Position, error)
 	// SaveCheckpoint keeps a position under the name, also one below what was saved. It may be lost in a crash, but then
 	// an earlier one is given: never a later one. It fails with ErrLeaseLost, and changes nothing, if the lease of the
 	// same name has had a higher token.

@@ -15,7 +15,7 @@ import (
 
 // Store runs the contract of ports.Store, ports.Unit and ports.Append. open gives an empty store; the suite closes it.
 func Store(t *testing.T, open func(t *testing.T) ports.Store) {
-	for _, cases := range [][]storeCase{readCases(), feedCases(), sealCases(), snapshotCases(), unitCases(), refusalCases(), appendCases(), outcomeCases(), waitCases(), leaseCases(), closeCases()} {
+	for _, cases := range [][]storeCase{readCases(), feedCases(), sealCases(), archiveCases(), snapshotCases(), unitCases(), refusalCases(), appendCases(), outcomeCases(), waitCases(), leaseCases(), closeCases()} {
 		for _, c := range cases {
 			t.Run(c.sentence, func(t *testing.T) {
 				s := open(t)
