@@ -16,7 +16,8 @@ require (
 	github.com/govalues/decimal v0.1.36 // decimal amounts of imported files, exactly
 	github.com/jackc/pgx/v5 v5.12.0 // PostgreSQL, with pipelines and pools
 	github.com/jedib0t/go-pretty/v6 v6.8.3 // tables in a terminal
-	github.com/klauspost/compress v1.20.1 // zstd for a whole ledger in a file
+	github.com/johannesboyne/gofakes3 v1.2.0 // tests: an object storage that speaks S3
+	github.com/klauspost/compress v1.20.1 // zstd for a whole ledger in a file, and for old events
 	github.com/pressly/goose/v3 v3.29.0 // migrations of the database, one process at a time
 	github.com/prometheus/client_golang v1.25.0 // metrics
 	github.com/prometheus/client_model v0.6.3 // tests: what was scraped
@@ -110,6 +111,7 @@ require (
 	github.com/prometheus/procfs v0.22.0 // indirect
 	github.com/rogpeppe/go-internal v1.16.0 // indirect
 	github.com/rs/xid v1.4.0 // indirect
+	github.com/ryszard/goskiplist v0.0.0-20150312221310-2dfbae5fcf46 // indirect
 	github.com/sagikazarmark/locafero v0.11.0 // indirect
 	github.com/sethvargo/go-retry v0.5.0 // indirect
 	github.com/sony/gobreaker v1.0.0 // indirect
@@ -124,12 +126,14 @@ require (
 	go.opentelemetry.io/otel/log v1.47.0 // indirect
 	go.opentelemetry.io/otel/sdk/metric v1.47.0 // indirect
 	go.opentelemetry.io/proto/otlp v1.11.0 // indirect
+	go.shabbyrobe.org/gocovmerge v0.0.0-20230507111327-fa4f82cfbf4d // indirect
 	go.uber.org/multierr v1.11.0 // indirect
 	golang.org/x/exp v0.0.0-20261011100332-faecfb24eb49 // indirect
 	golang.org/x/net v0.61.0 // indirect
 	golang.org/x/sync v0.24.0 // indirect
 	golang.org/x/sys v0.49.0 // indirect
 	golang.org/x/text v0.43.0 // indirect
+	golang.org/x/tools v0.52.0 // indirect
 	golang.org/x/xerrors v0.0.0-20240903120638-7835f813f4da // indirect
 	google.golang.org/api v0.297.0 // indirect
 	google.golang.org/genproto/googleapis/api v0.0.0-20261026165753-2ffab32bce7e // indirect

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io/fs"
 	"regexp"
+	"strings"
 
 	"daybook/core/es"
 	"daybook/core/ports"
@@ -88,29 +89,41 @@ func (m *manifest) continued(events []es.Recorded) error {
 // unfinished are the names under which a folder's objects, and the trial of Open, are written before they get their own.
 var unfinished = regexp.MustCompile(`^(segments/\d{20}-\d{20}\.ndjson\.zst|manifest\.json)\.[0-9a-f]+\.tmp$|^\.daybook-\d+\.tmp$`)
 
-// sweep removes what an Add that did not end has left: unfinished files, and a segment that goes on where the manifest ends.
+// sweep removes what an Add that did not end has left.
 func (a *Archive) sweep(ctx context.Context, m *manifest) error {
 	names, err := a.list(ctx)
 	if err != nil {
 		return err
 	}
-	listed := map[string]bool{}
-	for i := range m.Segments {
-		listed[m.Segments[i].Name] = true
+	left, err := m.leftovers(names)
+	if err != nil {
+		return err
 	}
-	for _, name := range names {
-		isSegment := segmentName.MatchString(name)
-		if listed[name] || !isSegment && !unfinished.MatchString(name) {
-			continue
-		}
-		if isSegment && name[:len(segmentStart(0))] != segmentStart(m.end()+1) {
-			return damagedManifest("%s is there and not in it; perhaps it is an older copy. Bring back the latest one", name)
-		}
+	for _, name := range left {
 		if err := a.storage.remove(ctx, name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return a.failed(ctx, "removing "+name, err)
 		}
 	}
 	return nil
+}
+
+// leftovers are unfinished files, and a segment that goes on where the manifest ends. Other segments that the manifest does not
+// name are an error, and files of other names nobody's business.
+func (m *manifest) leftovers(names []string) (left []string, err error) {
+	listed := map[string]bool{}
+	for i := range m.Segments {
+		listed[m.Segments[i].Name] = true
+	}
+	for _, name := range names {
+		switch {
+		case listed[name]:
+		case strings.HasPrefix(name, segmentStart(m.end()+1)), unfinished.MatchString(name):
+			left = append(left, name)
+		case segmentName.MatchString(name):
+			return nil, damagedManifest("%s is there and not in it; perhaps it is an older copy. Bring back the latest one", name)
+		}
+	}
+	return left, nil
 }
 
 // addSegment writes the segment, reads it back and compares every event with what was given.

@@ -3,7 +3,6 @@ package archive
 import (
 	"testing"
 
-	"gocloud.dev/blob"
 	"gocloud.dev/blob/memblob"
 
 	"daybook/core/ports"
@@ -34,9 +33,7 @@ func TestContractInAFolder(t *testing.T) {
 type shared struct{ storage }
 
 // inMemory is an empty storage.
-func inMemory() shared { return over1(memblob.OpenBucket(nil)) }
-
-func over1(b *blob.Bucket) shared { return shared{blobs{bucket: b}} }
+func inMemory() shared { return shared{blobs{bucket: memblob.OpenBucket(nil)}} }
 
 // close is per archive: the objects stay.
 func (s shared) close() error { return nil }

@@ -19,7 +19,7 @@ import (
 const (
 	manifestName = "manifest.json"
 	formatName   = "daybook-archive-"
-	formatNumber = 1                              // the latest that this build knows
+	formatNumber = 1                               // the latest that this build knows
 	frameEvents  = es.Position(1 << es.TreeStride) // a frame holds the events below one node of level 1 of the tree
 )
 

@@ -72,6 +72,13 @@ func (o *over) PositionAt(ctx context.Context, t time.Time) (es.Position, error)
 
 // Forget implements ports.Store.
 func (o *over) Forget(ctx context.Context, upTo es.Position) error {
+	archived, err := o.Archived(ctx)
+	if err != nil {
+		return err
+	}
+	if upTo <= archived {
+		return o.Store.Forget(ctx, upTo)
+	}
 	if o.archive == nil {
 		return ports.ErrArchiveMissing.Say("The events up to position %d cannot be forgotten: no archive holds them. Set archive.url.", upTo)
 	}
