@@ -1,6 +1,7 @@
 package pebblestore
 
 import (
+	"context"
 	"io/fs"
 	"path/filepath"
 	"sync"
@@ -22,7 +23,9 @@ func BenchmarkForget(b *testing.B) {
 		}
 		b.ReportMetric(megabytes(b, s), "MB-before")
 		b.ReportMetric(eventMegabytes(b, s), "events-MB-before")
-		idle := commitsUntil(b, s, l, func() { time.Sleep(2 * time.Second) })
+		quiet, cancel := context.WithTimeout(b.Context(), 2*time.Second)
+		idle := commitsUntil(b, s, l, func() { <-quiet.Done() })
+		cancel()
 		b.StartTimer()
 		busy := commitsUntil(b, s, l, func() {
 			if err := s.Forget(b.Context(), forgotten); err != nil {

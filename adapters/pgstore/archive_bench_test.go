@@ -1,6 +1,7 @@
 package pgstore
 
 import (
+	"context"
 	"fmt"
 	"testing"
 	"time"
@@ -19,7 +20,9 @@ func BenchmarkForget(b *testing.B) {
 		l.fill(b, s, events, 1000)
 		execute(b, servers.Postgres(b), inSchema(`VACUUM ANALYZE daybook.events`, s.options.Schema))
 		b.ReportMetric(megabytes(b, s), "MB-before")
-		idle := l.commitUntil(b, s, func() { time.Sleep(2 * time.Second) })
+		quiet, cancel := context.WithTimeout(b.Context(), 2*time.Second)
+		idle := l.commitUntil(b, s, func() { <-quiet.Done() })
+		cancel()
 		b.StartTimer()
 		busy := l.commitUntil(b, s, func() {
 			if err := s.Forget(b.Context(), forgotten); err != nil {
