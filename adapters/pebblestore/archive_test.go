@@ -219,3 +219,26 @@ func TestWhatIsKeptOfForgottenEventsIsCheckedWhenItIsRead(t *testing.T) {
 		})
 	}
 }
+
+func TestWritesBesideUnitsOfWorkDoNotMakeATornEndOfTheLogDamage(t *testing.T) {
+	record := func(key []byte) (header, payload []byte) {
+		header = make([]byte, olderHeader)
+		header[6] = olderFull
+		payload = append(make([]byte, 8+4+1), byte(len(key)))
+		return header, append(payload, key...)
+	}
+	for what, c := range map[string]struct {
+		key     []byte
+		commits int
+	}{
+		"a commit":     {appendEventKey(nil, 1), 1},
+		"a forgetting": {keyArchived, 0},
+		"a checkpoint": {appendCheckpointKey(nil, "c"), 0},
+		"a snapshot":   {appendSnapshotKey(nil, "a", 1), 0},
+	} {
+		behind := logCheck{invalid: true}
+		if behind.see(record(c.key)); behind.commits != c.commits {
+			t.Errorf("%s counts as %d commits", what, behind.commits)
+		}
+	}
+}

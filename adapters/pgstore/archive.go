@@ -11,10 +11,11 @@ import (
 )
 
 const (
-	// forgetStep is how many events are forgotten in one transaction.
-	forgetStep = 16 << 10
-	// vacuumSteps is after how many of them the room is given back: the rows that follow, which are short, go there.
-	vacuumSteps = 64
+	// forgetStep is how many events are forgotten in one transaction: few enough that a commit beside it need not wait long for the disk.
+	forgetStep = 4 << 10
+	// leastToVacuum is after how many forgotten events the room is given back at the earliest. A vacuum looks at all of the indexes, so
+	// that of a large store waits for a tenth of its events.
+	leastToVacuum = 128 << 10
 )
 
 // Archived implements ports.Store.
@@ -37,12 +38,13 @@ func (s *Store) Forget(ctx context.Context, upTo es.Position) error {
 	if err := s.mayForget(ctx, upTo); err != nil {
 		return err
 	}
-	for step := 1; at < upTo; step++ {
+	for vacuumed := at; at < upTo; {
 		if at, err = s.forgetNext(ctx, upTo); err != nil {
 			return err
 		}
-		if step%vacuumSteps == 0 || at >= upTo {
-			s.giveRoomBack(ctx)
+		if at >= upTo || at-vacuumed >= max(leastToVacuum, s.head.At()/10) {
+			s.giveRoomBack(ctx) // where the rows that follow go
+			vacuumed = at
 		}
 	}
 	return nil

@@ -72,6 +72,17 @@ func archiveCases() []storeCase {
 			}
 			mustAppend(t, s, "a", 3, 2)
 		}},
+		{"a unit that is open while events are forgotten commits as if nothing had happened", func(t *testing.T, s ports.Store) {
+			writeEvents(t, s, sequence(9, "a", "b", "c")...)
+			all := readFeed(t, s, 0, 10)
+			u := begin(t, s, ports.Needs{Streams: []ports.StreamNeed{{Stream: "a", After: 3}, {Stream: "b"}}})
+			forget(t, s, 8)
+			sameEvents(t, "tail", u.Known().Tails[1], []es.Recorded{all[1], all[4], all[7]})
+			if err := u.Commit(t.Context(), ports.Batch{Events: []es.Recorded{at(10, "a", 4), at(11, "b", 4), at(12, "c", 4)}}); err != nil {
+				t.Fatal(err)
+			}
+			WantForgotten(t, s, append(all, readFeed(t, s, 9, 10)...), 8)
+		}},
 		{"the tree, outcomes, snapshots and checkpoints are not touched when events are forgotten", allElseStays},
 		{"the position at a time is known of what is there, and of what was forgotten at most that no later one was recorded by then", positionAtForgotten},
 		{"events are forgotten while many write and read, and nobody sees anything else than an event or its place", forgetAmong},
