@@ -47,7 +47,7 @@ func (v *Views) Swap(ctx context.Context, token ports.Token) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	b.mu.Lock()
-	v.views, v.checkpoint, v.open, v.snapshot = b.views, b.checkpoint, true, nil
+	v.views, v.checkpoint, v.hash, v.open, v.snapshot = b.views, b.checkpoint, b.hash, true, nil
 	b.views, b.closed, b.open, b.snapshot = map[string]*documents{}, true, false, nil
 	b.mu.Unlock()
 	v.beside = nil

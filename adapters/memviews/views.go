@@ -31,6 +31,7 @@ type Views struct {
 	views      map[string]*documents
 	names      []string // of the views, in the order of the registry
 	checkpoint es.Position
+	hash       es.Hash     // of the event there
 	token      ports.Token // the highest of a writer
 	open       bool
 	closed     bool
@@ -64,7 +65,7 @@ func (v *Views) Reset(ctx context.Context, token ports.Token) error {
 	defer v.mu.Unlock()
 	v.empty()
 	v.giveUp()
-	v.checkpoint, v.open = 0, false
+	v.checkpoint, v.hash, v.open = 0, es.Hash{}, false
 	return nil
 }
 
@@ -99,7 +100,7 @@ func (v *Views) Open(ctx context.Context, token ports.Token) error {
 func (v *Views) Progress(ctx context.Context) (ports.Progress, error) {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
-	progress := ports.Progress{Checkpoint: v.checkpoint, Open: v.open}
+	progress := ports.Progress{Checkpoint: v.checkpoint, Hash: v.hash, Open: v.open}
 	if v.beside != nil {
 		v.beside.mu.RLock()
 		progress.Beside = v.beside.checkpoint

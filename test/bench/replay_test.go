@@ -157,7 +157,7 @@ func (v *noViews) Open(context.Context, ports.Token) error  { v.open = true; ret
 func (v *noViews) Progress(context.Context) (ports.Progress, error) {
 	return ports.Progress{Checkpoint: v.at, Open: v.open}, nil
 }
-func (v *noViews) Write(_ context.Context, _ ports.Token, _ []ports.Change, _, to es.Position) error {
+func (v *noViews) Write(_ context.Context, _ ports.Token, _ []ports.Change, _, to es.Position, _ es.Hash) error {
 	v.at = to
 	return nil
 }
