@@ -22,7 +22,7 @@ const progressName = "progress"
 // progress is how far the views are, as it is stored. Every change of it is made by compare-and-set.
 type progress struct {
 	Position   es.Position `json:"position"`
-	Hash       es.Hash     `json:"hash,omitzero,format:hex"` // of the event there
+	Hash       es.Hash     `json:"hash,omitzero"` // of the event there, in base64
 	Open       bool        `json:"open"`
 	Token      ports.Token `json:"token"`
 	Generation int64       `json:"generation"` // of the indices

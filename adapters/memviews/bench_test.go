@@ -47,7 +47,7 @@ func fill(b *testing.B, v *memviews.Views, view *es.View, n int) {
 		for i, n := range batch {
 			changes[i] = change(view, n, 1)
 		}
-		must(b, v.Write(b.Context(), 0, changes, at, at+1, es.Hash{}))
+		must(b, v.Write(b.Context(), 0, changes, at, at+1, es.Hash{1}))
 		at++
 	}
 }

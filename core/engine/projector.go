@@ -168,6 +168,10 @@ func (p *projector) start(ctx context.Context) error {
 	return p.followAndOpen(ctx, p.page())
 }
 
+// farBehind is what part of the store views must be behind for it to be quicker to fill them anew: to go on with the views of an
+// account that is not in memory costs as much as folding a hundred events in a row.
+const farBehind = 100
+
 // useful reports whether a set of views has documents, and those of this store's history: the store may have been put back to an
 // earlier state, or be another one.
 func (p *projector) useful(ctx context.Context, set ports.ViewSet) (bool, error) {
@@ -185,8 +189,11 @@ func (p *projector) useful(ctx context.Context, set ports.ViewSet) (bool, error)
 		why = "which the store does not have"
 	case progress.Hash != es.Hash{} && progress.Hash != last[0].Hash:
 		why = "and the store has another one there"
-	default:
+	case progress.Open || p.Views.Shared():
 		return true, nil
+	default: // a process before this one has kept them
+		head, err := p.Store.Head(ctx)
+		return head <= progress.Checkpoint+head/farBehind, err
 	}
 	p.Observer.Failed("use the views that are there", fmt.Errorf("engine: they end with the event at position %d, %s: they are filled anew", progress.Checkpoint, why))
 	return false, nil
