@@ -52,7 +52,7 @@ func fill(b *testing.B, v *memviews.Views, view *es.View, n int) {
 	}
 }
 
-func must(b *testing.B, err error) {
+func must(b testing.TB, err error) {
 	b.Helper()
 	if err != nil {
 		b.Fatal(err)
