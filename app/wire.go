@@ -54,7 +54,11 @@ var (
 	}
 	views = map[string]func(parts) (ports.Views, error){
 		"memory": func(p parts) (ports.Views, error) {
-			return memviews.Open(memviews.Options{Registry: p.registry, Dir: p.config.viewsPath(), Failed: p.observer.Failed})
+			v, err := memviews.Open(memviews.Options{Registry: p.registry, Dir: p.config.viewsPath(), Failed: p.observer.Failed})
+			if err != nil {
+				return nil, fmt.Errorf("views.memory.path: %w", err)
+			}
+			return v, nil
 		},
 		"elasticsearch": func(p parts) (ports.Views, error) {
 			c := p.config.Views.Elasticsearch

@@ -40,10 +40,9 @@ type keeper struct {
 	end    context.CancelFunc
 	runs   sync.WaitGroup
 
-	writing sync.Mutex // held while the file is made
-	mu      sync.Mutex // held while it is put in place or taken away
-	era     int        // counts how often it was taken away: what was made before is not put in place any more
-	kept    es.Position
+	mu   sync.Mutex  // held while the file is put in place or taken away
+	era  int         // counts how often it was taken away: what was made before is not put in place any more
+	kept es.Position // that the file reflects
 }
 
 // keep takes the folder for this process, and from it the views, if they are of any use.
@@ -118,10 +117,9 @@ func (k *keeper) fresh() es.Position {
 	return max(p.Checkpoint, k.kept) - min(p.Checkpoint, k.kept)
 }
 
-// save writes the views as they are and puts the file in place, unless they were emptied or swapped meanwhile.
+// save writes the views as they are and puts the file in place, unless they were emptied or swapped meanwhile. One goroutine at a
+// time does it.
 func (k *keeper) save(ctx context.Context) error {
-	k.writing.Lock()
-	defer k.writing.Unlock()
 	k.mu.Lock()
 	era := k.era
 	k.mu.Unlock()
