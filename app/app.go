@@ -21,6 +21,7 @@ import (
 	"daybook/adapters/notary"
 	"daybook/core/engine"
 	"daybook/core/es"
+	"daybook/core/ports"
 )
 
 // Build says which build this is.
@@ -90,7 +91,10 @@ func New(c Config, build Build, log *slog.Logger, extra ...Extension) (_ *App, e
 	if err := engine.ImportFinished(context.Background(), options.Store); err != nil {
 		return nil, err
 	}
-	if options.Views, err = open("views", views, c.Views.Driver, a.parts(registry)); err != nil {
+	metrics, counting := newMetrics(registry)
+	with := a.parts(registry)
+	with.observer = newObserver(log, counting)
+	if options.Views, err = open("views", views, c.Views.Driver, with); err != nil {
 		return nil, err
 	}
 	a.closers = append(a.closers, options.Views.Close)
@@ -98,7 +102,6 @@ func New(c Config, build Build, log *slog.Logger, extra ...Extension) (_ *App, e
 		return nil, err
 	}
 	a.closers = append(a.closers, options.Bus.Close)
-	metrics, counting := newMetrics(registry)
 	tracing, err := openTracing(c, options, build, log)
 	if err != nil {
 		return nil, err
@@ -299,10 +302,13 @@ type parts struct {
 	config   Config
 	log      *slog.Logger
 	registry *es.Registry
-	failed   func(error) // the store takes no more writes until a restart
+	observer ports.Observer // told what goes wrong behind callers
+	failed   func(error)    // the store takes no more writes until a restart
 }
 
-func (a *App) parts(r *es.Registry) parts { return parts{a.config, a.log, r, a.storeFailed} }
+func (a *App) parts(r *es.Registry) parts {
+	return parts{config: a.config, log: a.log, registry: r, failed: a.storeFailed}
+}
 
 // storeFailed says so and ends readiness: whoever supervises the process should start it again, on a sound disk.
 func (a *App) storeFailed(err error) {

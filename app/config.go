@@ -28,6 +28,7 @@ type Config struct {
 	}
 	Views struct {
 		Driver        string
+		Memory        struct{ Path string }
 		Elasticsearch struct{ URL, Prefix string }
 	}
 	Snapshots struct{ Every int }
@@ -90,6 +91,7 @@ func keys() []key {
 		{"bus.rabbitmq.url", "", "The broker, such as amqp://user:password@host/vhost.", nil},
 		{"bus.rabbitmq.prefix", "daybook", "What the names of this ledger's exchanges and queues begin with.", nil},
 		{"views.driver", "memory", "Where the documents of queries are kept.", names(views)},
+		{"views.memory.path", "", "The folder in which views in memory are kept, so that a start need not fill them anew; empty: <store.pebble.path>.views beside the embedded store, else none; none: nowhere. It belongs to one process.", nil},
 		{"views.elasticsearch.url", "", "The cluster, such as http://user:password@host:9200; several with commas between.", nil},
 		{"views.elasticsearch.prefix", "daybook", "What the names of this ledger's indices begin with.", nil},
 		{"roles", allRoles, "What this process does.", func() []string { return allRoles }},

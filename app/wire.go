@@ -53,13 +53,31 @@ var (
 		},
 	}
 	views = map[string]func(parts) (ports.Views, error){
-		"memory": func(p parts) (ports.Views, error) { return memviews.New(p.registry), nil },
+		"memory": func(p parts) (ports.Views, error) {
+			v, err := memviews.Open(memviews.Options{Registry: p.registry, Dir: p.config.viewsPath(), Failed: p.observer.Failed})
+			if err != nil {
+				return nil, fmt.Errorf("views.memory.path: %w", err)
+			}
+			return v, nil
+		},
 		"elasticsearch": func(p parts) (ports.Views, error) {
 			c := p.config.Views.Elasticsearch
 			return elasticviews.Open(context.Background(), elasticviews.Options{URL: c.URL, Prefix: c.Prefix, Registry: p.registry, Logf: p.warn("views")})
 		},
 	}
 )
+
+// viewsPath is the folder of the views in memory; "" when they are not kept.
+func (c *Config) viewsPath() string {
+	switch path := c.Views.Memory.Path; {
+	case path == "none":
+		return ""
+	case path == "" && c.Store.Driver == "pebble":
+		return c.Store.Pebble.Path + ".views"
+	default:
+		return path
+	}
+}
 
 // deliveryLimit is how often a command may be given to a process that dies over it before it goes to the dead letters. A
 // process that is stopped, or loses its connection, counts too.

@@ -35,7 +35,7 @@ func fill(b *testing.B, v ports.Views, view *es.View, n int) {
 	for i := range changes {
 		changes[i] = change(view, i, 1)
 	}
-	must(b, v.Write(b.Context(), 1, changes, 0, es.Position(n)))
+	must(b, v.Write(b.Context(), 1, changes, 0, es.Position(n), es.Hash{}))
 }
 
 // BenchmarkFill fills empty views, as a rebuild does, with documents each of which stands for two events; then it sends documents
@@ -53,7 +53,7 @@ func BenchmarkFill(b *testing.B) {
 		must(b, v.Reset(b.Context(), 1))
 		started := time.Now()
 		for at := 0; at < n; at += page {
-			must(b, v.Write(b.Context(), 1, changes[at:at+page], es.Position(2*at), es.Position(2*(at+page))))
+			must(b, v.Write(b.Context(), 1, changes[at:at+page], es.Position(2*at), es.Position(2*(at+page)), es.Hash{}))
 		}
 		filled := time.Since(started).Seconds()
 		b.ReportMetric(n/filled, "documents/s")
@@ -134,7 +134,7 @@ func BenchmarkWrite(b *testing.B) {
 					for i := range changes {
 						changes[i] = change(view, rand.IntN(stored), version)
 					}
-					must(b, v.Write(b.Context(), 1, changes, at, at+1))
+					must(b, v.Write(b.Context(), 1, changes, at, at+1, es.Hash{}))
 					at++
 				}
 			})

@@ -104,7 +104,7 @@ func (v *Views) Swap(ctx context.Context, token ports.Token) error {
 	if !bs.whole || !bs.Open || bs.Generation <= s.Generation || bs.Position < s.Position {
 		return ports.ErrCheckpointMoved.Say("No views stand beside these that are open and as far as these are, at position %d.", s.Position)
 	}
-	if _, err := v.move(ctx, &s, progress{Position: bs.Position, Open: true, Token: token, Generation: bs.Generation}); err != nil {
+	if _, err := v.move(ctx, &s, progress{Position: bs.Position, Hash: bs.Hash, Open: true, Token: token, Generation: bs.Generation}); err != nil {
 		return err
 	}
 	v.retire()

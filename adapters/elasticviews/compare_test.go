@@ -149,7 +149,7 @@ func TestAnswersEqualThoseOfTheViewsInMemoryOverAHistoryOfThousandsOfDocuments(t
 			changes = append(changes, ports.Change{View: accounts, Document: d})
 		}
 		for _, v := range []ports.Views{p.memory, p.elastic} {
-			must(t, v.Write(t.Context(), 1, changes, at, at+es.Position(documents)))
+			must(t, v.Write(t.Context(), 1, changes, at, at+es.Position(documents), es.Hash{}))
 		}
 		at += es.Position(documents)
 	}

@@ -95,9 +95,9 @@ func TestEveryRequestMayFailOnceAndEverythingIsDoneOnce(t *testing.T) {
 			})
 			for token := range ports.Token(2) {
 				must(t, v.Reset(t.Context(), token))
-				must(t, v.Write(t.Context(), token, []ports.Change{change(view, 1, 1), change(view, 2, 1)}, 0, 2))
+				must(t, v.Write(t.Context(), token, []ports.Change{change(view, 1, 1), change(view, 2, 1)}, 0, 2, es.Hash{}))
 				must(t, v.Open(t.Context(), token))
-				must(t, v.Write(t.Context(), token, []ports.Change{change(view, 1, 2), change(view, 3, 1)}, 2, 5))
+				must(t, v.Write(t.Context(), token, []ports.Change{change(view, 1, 2), change(view, 3, 1)}, 2, 5, es.Hash{}))
 				shows(t, v, 5, 2, 1, 1)
 			}
 		})
@@ -182,7 +182,7 @@ func TestOfABulkOnlyWhatWasNotTakenIsSentAgain(t *testing.T) {
 		versions = append(versions, es.Version(n+1))
 	}
 	must(t, v.Open(t.Context(), 1))
-	must(t, v.Write(t.Context(), 1, changes, 0, 465))
+	must(t, v.Write(t.Context(), 1, changes, 0, 465, es.Hash{}))
 	shows(t, v, 465, versions...)
 	for id, n := range tries {
 		if want := len(id)%3 + int(id[len(id)-1]-'0')%3 + 1; n != want {
@@ -211,7 +211,7 @@ func TestADocumentThatIsRefusedFailsTheWriteWithItsReasonAndTheCheckpointStays(t
 				return 0
 			}))
 			must(t, v.Open(t.Context(), 1))
-			err := v.Write(t.Context(), 1, []ports.Change{change(view, 0, 1), change(view, 1, 1), change(view, 2, 1)}, 0, 3)
+			err := v.Write(t.Context(), 1, []ports.Change{change(view, 0, 1), change(view, 1, 1), change(view, 2, 1)}, 0, 3, es.Hash{})
 			if fault.KindOf(err) != want.kind || !strings.Contains(err.Error(), want.says) {
 				t.Errorf("Write fails with %v", err)
 			}
@@ -226,8 +226,8 @@ func TestADocumentOfALaterVersionInTheWayIsNoFailure(t *testing.T) {
 	view := &o.Registry.Module(accounts).View
 	v := open(t, o)
 	must(t, v.Open(t.Context(), 1))
-	must(t, v.Write(t.Context(), 1, []ports.Change{change(view, 0, 5)}, 0, 5))
-	must(t, v.Write(t.Context(), 1, []ports.Change{change(view, 0, 4), change(view, 1, 1)}, 5, 6))
+	must(t, v.Write(t.Context(), 1, []ports.Change{change(view, 0, 5)}, 0, 5, es.Hash{}))
+	must(t, v.Write(t.Context(), 1, []ports.Change{change(view, 0, 4), change(view, 1, 1)}, 5, 6, es.Hash{}))
 	shows(t, v, 6, 5, 1)
 }
 
@@ -239,7 +239,7 @@ func calls(ctx context.Context, v ports.Views) map[string]error {
 	_, _, errParked := v.Parked(ctx, 1)
 	return map[string]error{
 		"Progress": errProgress, "Get": errGet, "List": errList, "Parked": errParked,
-		"Reset": v.Reset(ctx, 1), "Open": v.Open(ctx, 1), "Write": v.Write(ctx, 1, nil, 0, 1),
+		"Reset": v.Reset(ctx, 1), "Open": v.Open(ctx, 1), "Write": v.Write(ctx, 1, nil, 0, 1, es.Hash{}),
 	}
 }
 

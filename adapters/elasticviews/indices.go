@@ -96,8 +96,23 @@ const priority = 500
 func progressMapping() object {
 	number := object{"type": "long"}
 	return object{"dynamic": "strict", "properties": object{
-		"position": number, "open": object{"type": "boolean"}, "token": number, "generation": number, "change": object{"type": "keyword"},
+		"position": number, "hash": object{"type": "keyword", "index": false}, "open": object{"type": "boolean"}, "token": number, "generation": number, "change": object{"type": "keyword"},
 	}}
+}
+
+// mapProgress lets the index of the progress take what this build stores there.
+func (v *Views) mapProgress(ctx context.Context) error {
+	body, err := json.Marshal(progressMapping())
+	if err != nil {
+		return errRefused.Because(err)
+	}
+	a, err := v.ask(ctx, ofWriter(), func() esapi.Request {
+		return esapi.IndicesPutMappingRequest{Index: []string{v.alias(progressName)}, Body: bytes.NewReader(body)}
+	})
+	if err != nil {
+		return err
+	}
+	return a.into("map the index "+v.alias(progressName), nil)
 }
 
 func (v *Views) putTemplate(ctx context.Context, name string, template object) error {

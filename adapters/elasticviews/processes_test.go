@@ -56,16 +56,16 @@ func TestAProjectorThatWasReplacedChangesNothing(t *testing.T) {
 	view := &o.Registry.Module(accounts).View
 	old, now := open(t, o), open(t, o)
 	must(t, old.Reset(t.Context(), 1))
-	must(t, old.Write(t.Context(), 1, []ports.Change{change(view, 0, 1)}, 0, 1))
+	must(t, old.Write(t.Context(), 1, []ports.Change{change(view, 0, 1)}, 0, 1, es.Hash{}))
 	must(t, old.Open(t.Context(), 1))
 	shows(t, now, 1, 1)
 
-	must(t, now.Write(t.Context(), 2, []ports.Change{change(view, 0, 2)}, 1, 2))
+	must(t, now.Write(t.Context(), 2, []ports.Change{change(view, 0, 2)}, 1, 2, es.Hash{}))
 	replaced := func() {
 		t.Helper()
 		isMoved(t, "Reset", old.Reset(t.Context(), 1))
 		isMoved(t, "Open", old.Open(t.Context(), 1))
-		isMoved(t, "Write", old.Write(t.Context(), 1, []ports.Change{change(view, 7, 9)}, 2, 3))
+		isMoved(t, "Write", old.Write(t.Context(), 1, []ports.Change{change(view, 7, 9)}, 2, 3, es.Hash{}))
 	}
 	replaced()
 	shows(t, old, 2, 2)
@@ -74,7 +74,7 @@ func TestAProjectorThatWasReplacedChangesNothing(t *testing.T) {
 	if p, err := old.Progress(t.Context()); err != nil || p != (ports.Progress{}) {
 		t.Errorf("the progress is %+v, %v", p, err)
 	}
-	must(t, now.Write(t.Context(), 2, []ports.Change{change(view, 0, 1)}, 0, 2))
+	must(t, now.Write(t.Context(), 2, []ports.Change{change(view, 0, 1)}, 0, 2, es.Hash{}))
 	must(t, now.Open(t.Context(), 2))
 	replaced()
 	shows(t, old, 2, 1)
@@ -97,15 +97,15 @@ func TestAProjectorThatStoodStillInsideItsWriteWhileAnotherFilledTheViewsChanges
 	must(t, now.Open(t.Context(), 1))
 	written := make(chan error)
 	go func() {
-		written <- old.Write(t.Context(), 1, []ports.Change{change(view, 0, 9), change(view, 1, 9)}, 0, 18)
+		written <- old.Write(t.Context(), 1, []ports.Change{change(view, 0, 9), change(view, 1, 9)}, 0, 18, es.Hash{})
 	}()
 	<-reached
 	must(t, now.Reset(t.Context(), 2))
-	must(t, now.Write(t.Context(), 2, []ports.Change{change(view, 0, 1)}, 0, 1))
+	must(t, now.Write(t.Context(), 2, []ports.Change{change(view, 0, 1)}, 0, 1, es.Hash{}))
 	must(t, now.Open(t.Context(), 2))
 	close(goOn)
 	isMoved(t, "Write", <-written)
-	must(t, now.Write(t.Context(), 2, []ports.Change{change(view, 2, 1)}, 1, 2))
+	must(t, now.Write(t.Context(), 2, []ports.Change{change(view, 2, 1)}, 1, 2, es.Hash{}))
 	shows(t, now, 2, 1, 1)
 	if names := indices(t, o); len(names) != 2 {
 		t.Errorf("there are the indices %v, want one of documents and one of the progress", names)
@@ -124,7 +124,7 @@ func TestViewsThatSomebodyDeletedAreAsIfResetAndCanBeFilledAgain(t *testing.T) {
 			view := &o.Registry.Module(accounts).View
 			v, reader := open(t, o), open(t, o)
 			must(t, v.Reset(t.Context(), 1))
-			must(t, v.Write(t.Context(), 1, []ports.Change{change(view, 0, 9), change(view, 1, 9)}, 0, 18))
+			must(t, v.Write(t.Context(), 1, []ports.Change{change(view, 0, 9), change(view, 1, 9)}, 0, 18, es.Hash{}))
 			must(t, v.Open(t.Context(), 1))
 			shows(t, reader, 18, 9, 9)
 			for _, index := range indices(t, o) {
@@ -135,11 +135,11 @@ func TestViewsThatSomebodyDeletedAreAsIfResetAndCanBeFilledAgain(t *testing.T) {
 			for _, v := range []ports.Views{v, reader} {
 				isReset(t, v)
 			}
-			isMoved(t, "Write", v.Write(t.Context(), 1, []ports.Change{change(view, 2, 1)}, 18, 19))
+			isMoved(t, "Write", v.Write(t.Context(), 1, []ports.Change{change(view, 2, 1)}, 18, 19, es.Hash{}))
 			isMoved(t, "Open", v.Open(t.Context(), 1))
 			isReset(t, v)
 			must(t, v.Reset(t.Context(), 1))
-			must(t, v.Write(t.Context(), 1, []ports.Change{change(view, 0, 1)}, 0, 1))
+			must(t, v.Write(t.Context(), 1, []ports.Change{change(view, 0, 1)}, 0, 1, es.Hash{}))
 			must(t, v.Open(t.Context(), 1))
 			shows(t, reader, 1, 1)
 			if names := indices(t, o); len(names) != 2 {
@@ -180,7 +180,7 @@ func TestAnIndexDeletedInsideAWriteIsNotMadeAnew(t *testing.T) {
 	v, view := open(t, o), &o.Registry.Module(accounts).View
 	must(t, v.Open(t.Context(), 1))
 	deleting = true
-	isMoved(t, "Write", v.Write(t.Context(), 1, []ports.Change{change(view, 0, 1)}, 0, 1))
+	isMoved(t, "Write", v.Write(t.Context(), 1, []ports.Change{change(view, 0, 1)}, 0, 1, es.Hash{}))
 	if names := indices(t, o); len(names) != 1 {
 		t.Errorf("there are the indices %v, want the progress alone", names)
 	}
@@ -200,7 +200,7 @@ func TestOthersFindTheDocumentsByTheAliasAsTheAPIShowsThem(t *testing.T) {
 	}
 	for token := range ports.Token(3) {
 		must(t, v.Reset(t.Context(), token))
-		must(t, v.Write(t.Context(), token, []ports.Change{c, change(view, 99, 1)}, 0, 4))
+		must(t, v.Write(t.Context(), token, []ports.Change{c, change(view, 99, 1)}, 0, 4, es.Hash{}))
 		if want := `"_source":` + string(view.AppendJSON(nil, c.Document.Values)); token > 0 && !strings.Contains(seen(), want) {
 			t.Errorf("while the views are filled anew, others do not find %s but %s", want, seen())
 		}
@@ -226,8 +226,8 @@ func TestAfterTheServerWasAwayEverythingGoesOn(t *testing.T) {
 	}
 	writer := open(t, o)
 	must(t, writer.Open(t.Context(), 1))
-	must(t, writer.Write(t.Context(), 1, changes[:300], 0, 300))
-	must(t, writer.Write(t.Context(), 1, changes[300:600], 300, 600))
+	must(t, writer.Write(t.Context(), 1, changes[:300], 0, 300, es.Hash{}))
+	must(t, writer.Write(t.Context(), 1, changes[300:600], 300, 600, es.Hash{}))
 	s.Kill()
 	reader := open(t, o) // of a process that starts now
 	for _, v := range []ports.Views{writer, reader} {
@@ -239,7 +239,7 @@ func TestAfterTheServerWasAwayEverythingGoesOn(t *testing.T) {
 	}
 	s.Start()
 	shows(t, reader, 600, versions[:600]...)
-	must(t, writer.Write(t.Context(), 1, changes[600:], 600, 900))
+	must(t, writer.Write(t.Context(), 1, changes[600:], 600, 900, es.Hash{}))
 	shows(t, reader, 900, versions...)
 }
 
@@ -280,7 +280,7 @@ func TestReadersOfViewsThatAreFilledAgainAndAgainSeeOneFillingWholeOrNone(t *tes
 			changes = append(changes, change(view, n, filling))
 		}
 		must(t, v.Reset(t.Context(), 1))
-		must(t, v.Write(t.Context(), 1, changes, 0, es.Position(filling)))
+		must(t, v.Write(t.Context(), 1, changes, 0, es.Position(filling), es.Hash{}))
 		must(t, v.Open(t.Context(), 1))
 	}
 	close(filled)

@@ -22,6 +22,7 @@ const progressName = "progress"
 // progress is how far the views are, as it is stored. Every change of it is made by compare-and-set.
 type progress struct {
 	Position   es.Position `json:"position"`
+	Hash       es.Hash     `json:"hash,omitzero"` // of the event there, in base64
 	Open       bool        `json:"open"`
 	Token      ports.Token `json:"token"`
 	Generation int64       `json:"generation"` // of the indices
@@ -192,6 +193,11 @@ func (v *Views) multiGet(ctx context.Context, wanted []wantedDocument, realtime 
 
 // move changes the progress if it still is as it was read. A change whose answer was lost is recognised by its name.
 func (v *Views) move(ctx context.Context, s *state, next progress) (state, error) {
+	if s.stored && s.Hash == (es.Hash{}) && next.Hash != s.Hash { // the index may be of a build from before there were hashes
+		if err := v.mapProgress(ctx); err != nil {
+			return state{}, err
+		}
+	}
 	next.Change = rand.Text()
 	body, err := json.Marshal(next)
 	if err != nil {

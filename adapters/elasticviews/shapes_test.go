@@ -35,18 +35,18 @@ func TestABuildWhoseDocumentsHaveOtherFieldsFillsViewsOfItsOwn(t *testing.T) {
 	old, oldView := build(was)
 	now, view := build(o)
 	must(t, old.Reset(t.Context(), 1))
-	must(t, old.Write(t.Context(), 1, []ports.Change{change(oldView, 0, 2)}, 0, 2))
+	must(t, old.Write(t.Context(), 1, []ports.Change{change(oldView, 0, 2)}, 0, 2, es.Hash{}))
 	must(t, old.Open(t.Context(), 1))
 	shows(t, old, 2, 2)
 
 	isReset(t, now) // and so its projector fills them
-	isMoved(t, "Write", now.Write(t.Context(), 2, []ports.Change{change(view, 0, 3)}, 2, 3))
+	isMoved(t, "Write", now.Write(t.Context(), 2, []ports.Change{change(view, 0, 3)}, 2, 3, es.Hash{}))
 	must(t, now.Reset(t.Context(), 2))
-	must(t, now.Write(t.Context(), 2, []ports.Change{change(view, 0, 3)}, 0, 3))
+	must(t, now.Write(t.Context(), 2, []ports.Change{change(view, 0, 3)}, 0, 3, es.Hash{}))
 	must(t, now.Open(t.Context(), 2))
 	shows(t, now, 3, 3)
 	isReset(t, old) // it neither answers from documents that it does not know, nor writes among them
-	isMoved(t, "Write", old.Write(t.Context(), 2, []ports.Change{change(oldView, 0, 4)}, 3, 4))
+	isMoved(t, "Write", old.Write(t.Context(), 2, []ports.Change{change(oldView, 0, 4)}, 3, 4, es.Hash{}))
 	if names := indices(t, o); len(names) != 2 {
 		t.Errorf("there are the indices %v, want one of documents and one of the progress", names)
 	}
@@ -69,7 +69,7 @@ func TestViewsOfTheFirstBuildsAreFilledAnewAndRemoved(t *testing.T) {
 	v := open(t, o)
 	isReset(t, v)
 	must(t, v.Reset(t.Context(), 2))
-	must(t, v.Write(t.Context(), 2, []ports.Change{change(&o.Registry.Module(accounts).View, 0, 1)}, 0, 5))
+	must(t, v.Write(t.Context(), 2, []ports.Change{change(&o.Registry.Module(accounts).View, 0, 1)}, 0, 5, es.Hash{}))
 	must(t, v.Open(t.Context(), 2))
 	shows(t, v, 5, 1)
 	names := indices(t, o)

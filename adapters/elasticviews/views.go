@@ -203,7 +203,7 @@ func (v *Views) Progress(ctx context.Context) (ports.Progress, error) {
 	if err != nil || !s.whole {
 		return ports.Progress{}, err
 	}
-	return ports.Progress{Checkpoint: s.Position, Open: s.progress.Open, Beside: s.beside.Position}, nil
+	return ports.Progress{Checkpoint: s.Position, Hash: s.Hash, Open: s.progress.Open, Beside: s.beside.Position}, nil
 }
 
 // Close ends what is under way; later calls fail with ErrViewUnavailable.

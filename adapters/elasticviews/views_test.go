@@ -60,3 +60,7 @@ func TestTheViewsInElasticsearchKeepTheContract(t *testing.T) {
 func TestViewsBuiltAgainHaveTheDigestsOfThoseThatFollowed(t *testing.T) {
 	contract.Rebuilt(t, func(t *testing.T, r *es.Registry) ports.Views { return open(t, options(t, r)) })
 }
+
+func TestViewsOfAnotherStoreAreFilledAnew(t *testing.T) {
+	contract.Restored(t, func(t *testing.T, r *es.Registry) ports.Views { return open(t, options(t, r)) })
+}

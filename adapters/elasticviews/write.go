@@ -15,14 +15,14 @@ import (
 )
 
 // Write stores the documents, shows them by one refresh if the views are open, and then moves the checkpoint.
-func (v *Views) Write(ctx context.Context, token ports.Token, changes []ports.Change, from, to es.Position) error {
+func (v *Views) Write(ctx context.Context, token ports.Token, changes []ports.Change, from, to es.Position, hash es.Hash) error {
 	s, err := v.take(ctx, token)
 	if err != nil {
 		return err
 	}
 	defer v.leave()
 	if !s.whole {
-		s.Position = 0
+		s.Position, s.Hash = 0, es.Hash{}
 	}
 	if s.Position != from {
 		return ports.ErrCheckpointMoved.Say("The view is at position %d and not at %d: another projector has written since.", s.Position, from)
@@ -49,7 +49,7 @@ func (v *Views) Write(ctx context.Context, token ports.Token, changes []ports.Ch
 		}
 	}
 	next := s.progress
-	next.Position, next.Token = to, token
+	next.Position, next.Hash, next.Token = to, hash, token
 	_, err = v.move(ctx, &s, next)
 	return err
 }

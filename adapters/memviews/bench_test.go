@@ -47,12 +47,12 @@ func fill(b *testing.B, v *memviews.Views, view *es.View, n int) {
 		for i, n := range batch {
 			changes[i] = change(view, n, 1)
 		}
-		must(b, v.Write(b.Context(), 0, changes, at, at+1))
+		must(b, v.Write(b.Context(), 0, changes, at, at+1, es.Hash{1}))
 		at++
 	}
 }
 
-func must(b *testing.B, err error) {
+func must(b testing.TB, err error) {
 	b.Helper()
 	if err != nil {
 		b.Fatal(err)
@@ -79,7 +79,7 @@ func BenchmarkFillAMillionAndOpen(b *testing.B) {
 		b.StartTimer()
 		started := time.Now()
 		for i := range n / 1000 {
-			must(b, v.Write(b.Context(), 0, changes[i*1000:(i+1)*1000], es.Position(i), es.Position(i+1)))
+			must(b, v.Write(b.Context(), 0, changes[i*1000:(i+1)*1000], es.Position(i), es.Position(i+1), es.Hash{}))
 		}
 		written := time.Now()
 		must(b, v.Open(b.Context(), 0))
@@ -112,7 +112,7 @@ func BenchmarkWriteAThousandChanged(b *testing.B) {
 					must(b, err)
 				}
 				b.StartTimer()
-				must(b, v.Write(b.Context(), 0, changes, at, at+1))
+				must(b, v.Write(b.Context(), 0, changes, at, at+1, es.Hash{}))
 				at++
 			}
 		})

@@ -44,10 +44,11 @@ func (v *Views) Swap(ctx context.Context, token ports.Token) error {
 	if !b.open || b.checkpoint < v.checkpoint {
 		return ports.ErrCheckpointMoved.Say("The views built beside are at position %d and not as far as these at %d, or not open.", b.checkpoint, v.checkpoint)
 	}
+	v.keeper.drop()
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	b.mu.Lock()
-	v.views, v.checkpoint, v.open, v.snapshot = b.views, b.checkpoint, true, nil
+	v.views, v.checkpoint, v.hash, v.open, v.snapshot = b.views, b.checkpoint, b.hash, true, nil
 	b.views, b.closed, b.open, b.snapshot = map[string]*documents{}, true, false, nil
 	b.mu.Unlock()
 	v.beside = nil

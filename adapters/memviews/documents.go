@@ -1,6 +1,7 @@
 package memviews
 
 import (
+	"slices"
 	"sync"
 
 	"github.com/tidwall/btree"
@@ -39,6 +40,11 @@ func (d *documents) entry(doc es.Document) *entry {
 		e.words = d.words(doc.Values)
 	}
 	return e
+}
+
+// sortable reports whether some field can be sorted by.
+func (d *documents) sortable() bool {
+	return slices.ContainsFunc(d.view.Fields, func(f es.ViewField) bool { return f.Sorted })
 }
 
 // listed reports whether e is a document that can be found.

@@ -3,14 +3,33 @@ package memviews
 import (
 	"context"
 
+	"github.com/tidwall/btree"
+
 	"daybook/core/es"
 	"daybook/core/ports"
 )
 
-// snapshot is the sorted documents of all views at one checkpoint. It never changes.
+// snapshot is the documents of all views at one checkpoint. It never changes.
 type snapshot struct {
 	at     es.Position
-	sorted map[string][]*index
+	hash   es.Hash
+	sorted map[string][]*index // by view, and field
+	parked map[string]*btree.BTreeG[*entry]
+}
+
+// count is how many documents of a view there are.
+func (s *snapshot) count(view string) int {
+	return s.index(view).tree.Len() + s.parked[view].Len()
+}
+
+// index is some index of a view that has one.
+func (s *snapshot) index(view string) *index {
+	for _, index := range s.sorted[view] {
+		if index != nil {
+			return index
+		}
+	}
+	return nil
 }
 
 // List walks the index of the field sorted by, from the cursor or the filter's bound on that field, until the page is full;
@@ -59,8 +78,9 @@ func (v *Views) read(ctx context.Context) (*snapshot, error) {
 }
 
 func (v *Views) freeze() *snapshot {
-	s := &snapshot{at: v.checkpoint, sorted: map[string][]*index{}}
+	s := &snapshot{at: v.checkpoint, hash: v.hash, sorted: map[string][]*index{}, parked: map[string]*btree.BTreeG[*entry]{}}
 	for name, d := range v.views {
+		s.parked[name] = d.parked.Copy()
 		indexes := make([]*index, len(d.sorted))
 		for field, index := range d.sorted {
 			if index != nil {

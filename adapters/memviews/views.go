@@ -1,6 +1,6 @@
 // Package memviews keeps the views in memory: documents by id, and for every field that can be sorted by, a tree of the
-// documents in that order. It is generic over the field tables of es.View and knows no module by name. Nothing is kept
-// when the process ends.
+// documents in that order. It is generic over the field tables of es.View and knows no module by name. So that a start
+// need not fill them anew, they can be kept in a file behind their use; without one nothing is left when the process ends.
 package memviews
 
 import (
@@ -31,11 +31,36 @@ type Views struct {
 	views      map[string]*documents
 	names      []string // of the views, in the order of the registry
 	checkpoint es.Position
+	hash       es.Hash     // of the event there
 	token      ports.Token // the highest of a writer
 	open       bool
 	closed     bool
 	snapshot   *snapshot // of the documents as they are; nil until a reader wants one
 	beside     *Views    // the set that is being built; nil: none
+
+	keeper *keeper // nil: nothing is kept
+}
+
+// Options say what the views are of, and where they are kept.
+type Options struct {
+	Registry *es.Registry
+	// Dir is the folder in which they are kept; "" keeps nothing. It belongs to one process at a time, and to one store: what is
+	// kept of another is filled anew.
+	Dir    string
+	Failed func(what string, err error) // told what went wrong behind the callers; nil: nobody is
+}
+
+// Open gives the views that are kept, closed to readers until Open, or empty ones where what is kept is of no use: cut off, damaged,
+// or of another shape. It fails if another process uses the folder.
+func Open(o Options) (*Views, error) {
+	v := New(o.Registry)
+	if o.Dir == "" {
+		return v, nil
+	}
+	if err := v.keep(&o); err != nil {
+		return nil, err
+	}
+	return v, nil
 }
 
 var _ ports.Views = (*Views)(nil)
@@ -60,11 +85,12 @@ func (v *Views) Reset(ctx context.Context, token ports.Token) error {
 	if err := v.unwritable(ctx, token); err != nil {
 		return err
 	}
+	v.keeper.drop()
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.empty()
 	v.giveUp()
-	v.checkpoint, v.open = 0, false
+	v.checkpoint, v.hash, v.open = 0, es.Hash{}, false
 	return nil
 }
 
@@ -99,7 +125,7 @@ func (v *Views) Open(ctx context.Context, token ports.Token) error {
 func (v *Views) Progress(ctx context.Context) (ports.Progress, error) {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
-	progress := ports.Progress{Checkpoint: v.checkpoint, Open: v.open}
+	progress := ports.Progress{Checkpoint: v.checkpoint, Hash: v.hash, Open: v.open}
 	if v.beside != nil {
 		v.beside.mu.RLock()
 		progress.Beside = v.beside.checkpoint
@@ -150,16 +176,20 @@ func (v *Views) Parked(ctx context.Context, limit int) (parked []ports.ParkedDoc
 	return parked, count, nil
 }
 
-// Close lets the documents go; later calls fail with ErrViewUnavailable.
+// Close keeps the documents, where they are kept, and lets them go; later calls fail with ErrViewUnavailable.
 func (v *Views) Close() error {
 	v.writing.Lock()
 	defer v.writing.Unlock()
+	if v.closed {
+		return nil
+	}
+	err := v.keeper.close()
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.empty()
 	v.giveUp()
 	v.closed, v.open = true, false
-	return nil
+	return err
 }
 
 // unusable is why nothing can be done.

@@ -8,7 +8,7 @@ import (
 )
 
 // Write locks readers out for as long as it takes to put the documents in place, a few microseconds each.
-func (v *Views) Write(ctx context.Context, token ports.Token, changes []ports.Change, from, to es.Position) error {
+func (v *Views) Write(ctx context.Context, token ports.Token, changes []ports.Change, from, to es.Position, hash es.Hash) error {
 	v.writing.Lock()
 	defer v.writing.Unlock()
 	if err := v.unwritable(ctx, token); err != nil {
@@ -26,7 +26,7 @@ func (v *Views) Write(ctx context.Context, token ports.Token, changes []ports.Ch
 	for i, e := range entries {
 		v.views[changes[i].View].put(e)
 	}
-	v.checkpoint, v.snapshot = to, nil
+	v.checkpoint, v.hash, v.snapshot = to, hash, nil
 	return nil
 }
 

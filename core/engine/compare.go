@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"hash"
 	"slices"
@@ -15,7 +16,8 @@ import (
 	"daybook/core/ports"
 )
 
-// Comparison is how a view differs from the same view built again, at one position. Parked documents count: their field is "parked".
+// Comparison is how a view differs from the same view built again: each document as it was when it was compared, of both sets at one
+// position. Parked documents count: their field is "parked".
 type Comparison struct {
 	View                    string
 	Old, New                string // SHA-256 of all documents in the order of their ids, in hex
@@ -44,82 +46,111 @@ func (c *Comparison) String() string {
 // firstDifferences is how many a comparison names.
 const firstDifferences = 10
 
-// compare walks both sets, to which nobody may write meanwhile.
-func compare(ctx context.Context, r *es.Registry, before, after ports.ViewSet) ([]Comparison, error) {
-	parked := func(set ports.ViewSet) (map[string][]es.Document, error) {
-		all, _, err := set.Parked(ctx, maxParked)
-		by := map[string][]es.Document{}
-		for _, d := range all {
-			by[d.View] = append(by[d.View], es.Document{ID: d.ID, Parked: d.Reason})
-		}
-		for _, documents := range by {
-			slices.SortFunc(documents, byID)
-		}
-		return by, err
-	}
-	parkedBefore, err := parked(before)
-	if err != nil {
-		return nil, err
-	}
-	parkedAfter, err := parked(after)
-	if err != nil {
-		return nil, err
-	}
-	var all []Comparison
-	for _, m := range r.Modules {
-		c, err := compareView(ctx, &walk{set: before, module: m, parked: parkedBefore[m.Name]}, &walk{set: after, module: m, parked: parkedAfter[m.Name]})
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, c)
-	}
-	return all, nil
+// comparing compares two sets of views, a stretch of documents at a time, in the order of ids. Nobody may write to them during a
+// stretch, and between two stretches only what is the same in both: each document is compared, and put into the digests, as it
+// is when its turn comes.
+type comparing struct {
+	modules       []*es.Module // those to come
+	before, after walk
+	found         []Comparison
 }
 
-func byID(a, b es.Document) int { return strings.Compare(a.ID, b.ID) }
+func newComparing(r *es.Registry, before, after ports.ViewSet) *comparing {
+	return &comparing{modules: r.Modules, before: walk{set: before}, after: walk{set: after}}
+}
 
-// walk gives the documents of a view in the order of their ids, parked ones too, and keeps their digest.
+// stretch compares the documents that come next, and reports whether there are more behind them.
+func (c *comparing) stretch(ctx context.Context) (more bool, err error) {
+	if len(c.modules) == 0 {
+		return false, nil
+	}
+	m := c.modules[0]
+	if len(c.found) == 0 || c.found[len(c.found)-1].View != m.Name {
+		c.found = append(c.found, Comparison{View: m.Name})
+		if err := errors.Join(c.before.begin(ctx, m), c.after.begin(ctx, m)); err != nil {
+			return false, err
+		}
+	}
+	old, endOfOld, err := c.before.read(ctx)
+	if err != nil {
+		return false, err
+	}
+	now, end, err := c.after.read(ctx)
+	if err != nil {
+		return false, err
+	}
+	if end == nil || endOfOld != nil && endOfOld.ID < end.ID {
+		end = endOfOld // behind it, one of the sets has documents that were not read
+	}
+	found := &c.found[len(c.found)-1]
+	found.compare(&m.View, c.before.take(old, end), c.after.take(now, end))
+	if end == nil {
+		found.Old, found.New = c.before.digest(), c.after.digest()
+		c.modules = c.modules[1:]
+	}
+	return len(c.modules) > 0, nil
+}
+
+// walk goes through the documents of a view in the order of their ids, parked ones too, and keeps their digest.
 type walk struct {
 	set    ports.ViewSet
 	module *es.Module
-	parked []es.Document
-	page   []es.Document
+	parked []es.Document // those to come
 	after  *ports.Cursor
-	last   bool
 	sum    hash.Hash
 	buffer []byte
 }
 
-// walkPage is how many documents are asked for at once.
+// walkPage is how many documents are read at once.
 const walkPage = 5000
 
-// next gives the next document, or nil at the end.
-func (w *walk) next(ctx context.Context) (*es.Document, error) {
-	if w.sum == nil {
-		w.sum = sha256.New()
-	}
-	if len(w.page) == 0 && !w.last {
-		id := w.module.View.Field("id")
-		page, err := w.set.List(ctx, w.module.Name, ports.Query{Sort: id, After: w.after, Limit: walkPage})
-		if err != nil {
-			return nil, err
-		}
-		w.page, w.last = page.Documents, !page.More
-		if n := len(w.page); n > 0 {
-			w.after = &ports.Cursor{Key: w.page[n-1].Values[id], ID: w.page[n-1].ID}
+// begin goes to the beginning of a view.
+func (w *walk) begin(ctx context.Context, m *es.Module) error {
+	w.module, w.after, w.sum, w.parked = m, nil, sha256.New(), nil
+	parked, _, err := w.set.Parked(ctx, maxParked)
+	for _, d := range parked {
+		if d.View == m.Name {
+			w.parked = append(w.parked, es.Document{ID: d.ID, Parked: d.Reason})
 		}
 	}
-	from := &w.page
-	if len(w.page) == 0 || len(w.parked) > 0 && w.parked[0].ID < w.page[0].ID {
-		from = &w.parked
+	slices.SortFunc(w.parked, byID)
+	return err
+}
+
+func byID(a, b es.Document) int { return strings.Compare(a.ID, b.ID) }
+
+// read gives the documents that come next, without the parked ones, and the place of the last of them; nil if they are all there are.
+func (w *walk) read(ctx context.Context) ([]es.Document, *ports.Cursor, error) {
+	id := w.module.View.Field("id")
+	page, err := w.set.List(ctx, w.module.Name, ports.Query{Sort: id, After: w.after, Limit: walkPage})
+	if err != nil || !page.More {
+		return page.Documents, nil, err
 	}
-	if len(*from) == 0 {
-		return nil, nil //nolint:nilnil // the end is no error
+	last := page.Documents[len(page.Documents)-1]
+	return page.Documents, &ports.Cursor{Key: last.Values[id], ID: last.ID}, nil
+}
+
+// take goes on to behind a place, or the end, and gives what was read up to there with the parked ones in between.
+func (w *walk) take(read []es.Document, upTo *ports.Cursor) []es.Document {
+	parked := w.parked
+	if upTo != nil {
+		behind := func(d es.Document) bool { return d.ID > upTo.ID }
+		if n := slices.IndexFunc(read, behind); n >= 0 {
+			read = read[:n]
+		}
+		if n := slices.IndexFunc(parked, behind); n >= 0 {
+			parked = parked[:n]
+		}
 	}
-	d := &(*from)[0]
-	*from = (*from)[1:]
-	w.add(d)
-	return d, nil
+	w.after, w.parked = upTo, w.parked[len(parked):]
+	if len(parked) > 0 {
+		read = slices.Concat(read, parked)
+		slices.SortFunc(read, byID)
+	}
+	for i := range read {
+		w.add(&read[i])
+	}
+	return read
 }
 
 // add adds a document to the digest, each part with its length before it.
@@ -140,36 +171,23 @@ func (w *walk) add(d *es.Document) {
 
 func (w *walk) digest() string { return hex.EncodeToString(w.sum.Sum(nil)) }
 
-func compareView(ctx context.Context, before, after *walk) (Comparison, error) {
-	c := Comparison{View: after.module.Name}
-	old, err := before.next(ctx)
-	if err != nil {
-		return c, err
-	}
-	now, err := after.next(ctx)
-	for err == nil && (old != nil || now != nil) {
-		goOld, goNow := now == nil || old != nil && old.ID <= now.ID, old == nil || now != nil && now.ID <= old.ID
+// compare adds the documents of a stretch.
+func (c *Comparison) compare(view *es.View, old, now []es.Document) {
+	for len(old)+len(now) > 0 {
 		switch {
-		case goOld && goNow:
-			c.match(&after.module.View, old, now)
-		case goOld:
+		case len(now) == 0 || len(old) > 0 && old[0].ID < now[0].ID:
 			c.Removed++
-			c.note(Difference{ID: old.ID})
-		default:
+			c.note(Difference{ID: old[0].ID})
+			old = old[1:]
+		case len(old) == 0 || now[0].ID < old[0].ID:
 			c.Added++
-			c.note(Difference{ID: now.ID})
-		}
-		if goOld {
-			old, err = before.next(ctx)
-		}
-		if goNow && err == nil {
-			now, err = after.next(ctx)
+			c.note(Difference{ID: now[0].ID})
+			now = now[1:]
+		default:
+			c.match(view, &old[0], &now[0])
+			old, now = old[1:], now[1:]
 		}
 	}
-	if err == nil {
-		c.Old, c.New = before.digest(), after.digest()
-	}
-	return c, err
 }
 
 // match compares two documents with one id.

@@ -27,7 +27,11 @@ func newFolding(o *Options, snapshots *snapshots, views ports.ViewSet) *folding 
 }
 
 // adopt goes on where a set of views stands.
-func (f *folding) adopt(ctx context.Context, at es.Position) error {
+func (f *folding) adopt(ctx context.Context) error {
+	progress, err := f.views.Progress(ctx)
+	if err != nil {
+		return err
+	}
 	parked, _, err := f.views.Parked(ctx, maxParked)
 	if err != nil {
 		return err
@@ -38,7 +42,7 @@ func (f *folding) adopt(ctx context.Context, at es.Position) error {
 			f.parked[m.Stream(d.ID)] = d.Reason
 		}
 	}
-	f.at = at
+	f.at = progress.Checkpoint
 	return nil
 }
 
@@ -83,6 +87,7 @@ func (f *folding) follow(ctx context.Context, every int, upTo es.Position) error
 	defer pages.stop()
 	touched := map[es.StreamID]*known{}
 	batch := ports.Passage{To: f.at, Began: f.Now()}
+	var hash es.Hash // of the event at batch.To
 	pending := 0
 	for {
 		page := pages.next(ctx)
@@ -96,14 +101,14 @@ func (f *folding) follow(ctx context.Context, every int, upTo es.Position) error
 			if err := f.project(ctx, &page.events[i], touched); err != nil {
 				return err
 			}
-			batch.To = page.events[i].Position
+			batch.To, hash = page.events[i].Position, page.events[i].Hash
 		}
 		pending += len(page.events)
 		if every < fillPage {
 			batch.Events = append(batch.Events, page.events...)
 		}
 		if pending >= every || page.last && pending > 0 {
-			if err := f.write(ctx, touched, batch); err != nil {
+			if err := f.write(ctx, touched, batch, hash); err != nil {
 				return err
 			}
 			clear(touched)
@@ -185,7 +190,7 @@ func (f *folding) park(rec *es.Recorded, err error) {
 }
 
 // write makes the documents of the streams that changed and moves the checkpoint, in one step.
-func (f *folding) write(ctx context.Context, touched map[es.StreamID]*known, batch ports.Passage) error {
+func (f *folding) write(ctx context.Context, touched map[es.StreamID]*known, batch ports.Passage, hash es.Hash) error {
 	changes := make([]ports.Change, 0, len(touched))
 	for id, k := range touched {
 		f.states.put(id, *k)
@@ -200,7 +205,7 @@ func (f *folding) write(ctx context.Context, touched map[es.StreamID]*known, bat
 		d.Parked = f.parked[id]
 		changes = append(changes, ports.Change{View: m.Name, Document: d})
 	}
-	if err := f.views.Write(ctx, f.token, changes, f.at, batch.To); err != nil {
+	if err := f.views.Write(ctx, f.token, changes, f.at, batch.To, hash); err != nil {
 		return err
 	}
 	f.at = batch.To

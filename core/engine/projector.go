@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"fmt"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -154,21 +155,48 @@ func (p *projector) catchUp(ctx context.Context) (err error) {
 // start takes the views over from whoever wrote them before: it goes on at their checkpoint if they have one, else at the
 // beginning, up to the head, and opens them.
 func (p *projector) start(ctx context.Context) error {
-	progress, err := p.Views.Progress(ctx)
+	useful, err := p.useful(ctx, p.Views)
 	if err != nil {
 		return err
 	}
-	head, err := p.Store.Head(ctx)
-	if err != nil {
-		return err
-	}
-	if progress.Checkpoint == 0 || progress.Checkpoint > head { // ahead of the store: it was restored to an earlier state
+	if !useful {
 		return p.fill(ctx)
 	}
-	if err := p.live.adopt(ctx, progress.Checkpoint); err != nil {
+	if err := p.live.adopt(ctx); err != nil {
 		return err
 	}
 	return p.followAndOpen(ctx, p.page())
+}
+
+// farBehind is what part of the store views must be behind for it to be quicker to fill them anew: to go on with the views of an
+// account that is not in memory costs as much as folding a hundred events in a row.
+const farBehind = 100
+
+// useful reports whether a set of views has documents, and those of this store's history: the store may have been put back to an
+// earlier state, or be another one.
+func (p *projector) useful(ctx context.Context, set ports.ViewSet) (bool, error) {
+	progress, err := set.Progress(ctx)
+	if err != nil || progress.Checkpoint == 0 {
+		return false, err
+	}
+	last, err := p.Store.ReadFeed(ctx, progress.Checkpoint-1, 1)
+	if err != nil {
+		return false, err
+	}
+	why := ""
+	switch {
+	case len(last) == 0:
+		why = "which the store does not have"
+	case progress.Hash != es.Hash{} && progress.Hash != last[0].Hash:
+		why = "and the store has another one there"
+	case progress.Open || p.Views.Shared():
+		return true, nil
+	default: // a process before this one has kept them
+		head, err := p.Store.Head(ctx)
+		return head <= progress.Checkpoint+head/farBehind, err
+	}
+	p.Observer.Failed("use the views that are there", fmt.Errorf("engine: they end with the event at position %d, %s: they are filled anew", progress.Checkpoint, why))
+	return false, nil
 }
 
 // page is how many events are shown by one Write while readers look on. For shared views a Write is a few requests over the

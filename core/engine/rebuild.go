@@ -99,7 +99,7 @@ func (p *projector) rebuildShared(ctx context.Context, asked es.Position) error 
 }
 
 // rebuild builds a second set of views, from where it is or anew, compares it with the one that readers see, and swaps them. The
-// views go on following meanwhile, but for the last step.
+// views go on following meanwhile.
 func (p *projector) rebuild(ctx context.Context, resume bool, asked es.Position) ([]Comparison, error) {
 	if err := p.catchUp(ctx); err != nil {
 		return nil, err
@@ -114,12 +114,13 @@ func (p *projector) rebuild(ctx context.Context, resume bool, asked es.Position)
 	next := newFolding(p.Options, p.snapshots, set)
 	next.token = token
 	next.states = newStates(1 << 40)
-	progress, err := set.Progress(ctx)
-	if err != nil {
-		return nil, err
+	if resume {
+		if resume, err = p.useful(ctx, set); err != nil {
+			return nil, err
+		}
 	}
 	if resume {
-		err = next.adopt(ctx, progress.Checkpoint)
+		err = next.adopt(ctx)
 	} else {
 		err = p.begin(ctx, next, asked)
 	}
@@ -135,7 +136,19 @@ func (p *projector) rebuild(ctx context.Context, resume bool, asked es.Position)
 	if err := next.follow(ctx, p.page(), toHead); err != nil { // what came while it was opened
 		return nil, err
 	}
-	return p.swap(ctx, next)
+	compared, err := p.compare(ctx, next)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.swap(ctx, next); err != nil {
+		return nil, err
+	}
+	for i := range compared { // what differed is no error
+		if c := &compared[i]; !c.Equal() {
+			p.Observer.Failed("find the views as they should be", errors.New(c.String()))
+		}
+	}
+	return compared, nil
 }
 
 // begin empties a set beside and, where views are shared, notes for which rebuild.
@@ -146,35 +159,48 @@ func (p *projector) begin(ctx context.Context, next *folding, asked es.Position)
 	return p.Store.SaveCheckpoint(ctx, rebuildBegun, 0, asked)
 }
 
-// swap brings both sets to one position, compares them and gives readers the new one. What differed is told, and no error.
-func (p *projector) swap(ctx context.Context, next *folding) ([]Comparison, error) {
+// compare compares the views with those that are to follow them, a stretch at a time: in between, the views go on.
+func (p *projector) compare(ctx context.Context, next *folding) ([]Comparison, error) {
+	c := newComparing(p.Registry, p.Views, next.views)
+	for more := true; more; {
+		err := p.together(ctx, next, func() (err error) {
+			more, err = c.stretch(ctx)
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return c.found, nil
+}
+
+// swap gives readers the new views.
+func (p *projector) swap(ctx context.Context, next *folding) error {
+	return p.together(ctx, next, func() error {
+		if err := p.Views.Swap(ctx, next.token); err != nil {
+			p.open = false // it may have been done
+			return err
+		}
+		next.forget()
+		next.views, next.shown = p.Views, p.shown
+		p.live = next
+		return nil
+	})
+}
+
+// together brings the views and those that are to follow them to one position, and holds both there while do runs.
+func (p *projector) together(ctx context.Context, next *folding, do func() error) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !p.open || p.live.token != next.token {
-		return nil, ports.ErrCheckpointMoved.Say("The views changed hands, or could not be written, while they were built again.")
+		return ports.ErrCheckpointMoved.Say("The views changed hands, or could not be written, while they were built again.")
 	}
 	if err := p.live.follow(ctx, p.page(), toHead); err != nil {
 		p.open = false
-		return nil, err
+		return err
 	}
 	if err := next.follow(ctx, p.page(), p.live.at); err != nil {
-		return nil, err
+		return err
 	}
-	compared, err := compare(ctx, p.Registry, p.live.views, next.views)
-	if err != nil {
-		return nil, err
-	}
-	if err := p.Views.Swap(ctx, next.token); err != nil {
-		p.open = false // it may have been done
-		return nil, err
-	}
-	next.forget()
-	next.views, next.shown = p.Views, p.shown
-	p.live = next
-	for i := range compared {
-		if c := &compared[i]; !c.Equal() {
-			p.Observer.Failed("find the views as they should be", errors.New(c.String()))
-		}
-	}
-	return compared, nil
+	return do()
 }

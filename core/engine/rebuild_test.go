@@ -37,7 +37,7 @@ func TestARebuildTellsWhatWasNotAsItShouldBe(t *testing.T) {
 	ghost.Values[w.module.View.Field("id")].Str = "ghost"
 	wrong := []ports.Change{{View: "accounts", Document: es.Document{ID: "a", Version: d.Version, Values: values}}, {View: "accounts", Document: ghost}}
 	wrong = append(wrong, ports.Change{View: "accounts", Document: es.Document{ID: "b", Version: 1, Parked: "by hand"}})
-	if err := w.engine.Views.Write(t.Context(), 0, wrong, at, at); err != nil {
+	if err := w.engine.Views.Write(t.Context(), 0, wrong, at, at, es.Hash{}); err != nil {
 		t.Fatal(err)
 	}
 	c := w.rebuilt()[0]

@@ -1,6 +1,7 @@
 package es
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"hash/fnv"
 	"strconv"
@@ -12,8 +13,9 @@ import (
 // View declares the documents of a module, one per stream, and what they can be found and sorted by. A document is a pure
 // function of the folded state of its stream, so it can be thrown away and made again at any time.
 type View struct {
-	Fields []ViewField
-	Values func(id string, f *Folded) []Value // one per field; pure
+	Fields  []ViewField
+	Values  func(id string, f *Folded) []Value // one per field; pure
+	Meaning int                                // raise it when the same state comes to give other values
 }
 
 // Lookup says how a view field can be asked for.
@@ -34,15 +36,28 @@ type ViewField struct {
 	Search bool // its words can be searched with ?q=
 }
 
-// Shape is a short word that stands for the fields of the view: their names, what they hold and how they are found. Documents
-// of another shape, made by another build, are not documents of this view.
+// Shape is a short word that stands for the fields of the view: their names, what they hold and how they are found; and for its
+// meaning. Documents of another shape, made by another build, are not documents of this view.
 func (v *View) Shape() string {
 	h := fnv.New64a()
+	if v.Meaning != 0 {
+		_, _ = fmt.Fprintf(h, "meaning %d\n", v.Meaning)
+	}
 	for i := range v.Fields {
 		f := &v.Fields[i]
 		_, _ = fmt.Fprintf(h, "%s %s %d %t %t\n", f.Name, f.Kind, f.Lookup, f.Sorted, f.Search) // a hash takes everything
 	}
 	return fmt.Sprintf("%016x", h.Sum64())
+}
+
+// ViewsShape is a fingerprint of all that the documents of all modules depend on and that declarations show: the shapes of their
+// views, and those of the states and events they are made of.
+func (r *Registry) ViewsShape() Hash {
+	h := sha256.New()
+	for _, m := range r.Modules {
+		_, _ = fmt.Fprintf(h, "%q %x %s\n", m.Prefix, m.State.shape, m.View.Shape())
+	}
+	return Hash(h.Sum(nil))
 }
 
 // Value is one field's value: Str for kinds that are strings, Int for integers, microseconds since 1970 for times.

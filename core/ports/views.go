@@ -49,10 +49,10 @@ type ViewSet interface {
 	// Progress is how far the views are and whether they are open. Views that somebody else has deleted, whole or in part, are
 	// as if they had been reset.
 	Progress(ctx context.Context) (Progress, error)
-	// Write stores whole documents and moves the checkpoint from one position to another, all in one step. A document
-	// whose version is below the stored one's changes nothing. It fails with ErrCheckpointMoved, and writes nothing, if the
-	// checkpoint is not at from.
-	Write(ctx context.Context, token Token, changes []Change, from, to es.Position) error
+	// Write stores whole documents and moves the checkpoint from one position to another, all in one step. hash is that of the
+	// event at to, which Progress gives back with it, or zero. A document whose version is below the stored one's changes nothing.
+	// It fails with ErrCheckpointMoved, and writes nothing, if the checkpoint is not at from.
+	Write(ctx context.Context, token Token, changes []Change, from, to es.Position, hash es.Hash) error
 	// Get gives one document of a view and the checkpoint it was read at. ErrNoDocument: none has this id.
 	// ErrViewParked: the document is parked; its Parked text is the fault's cause. ErrViewRebuilding: closed.
 	Get(ctx context.Context, view, id string) (es.Document, es.Position, error)
@@ -67,6 +67,7 @@ type ViewSet interface {
 // Progress is how far views are.
 type Progress struct {
 	Checkpoint es.Position // every event up to here is reflected
+	Hash       es.Hash     // of the event there, to see whether a store has the history they were made of; zero: it is not known
 	Open       bool
 	Beside     es.Position // the checkpoint of the set that is being built beside; zero if there is none
 }

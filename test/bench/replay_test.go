@@ -68,8 +68,12 @@ func BenchmarkRebuild(b *testing.B) {
 	b.ReportMetric(float64(replayEvents)*float64(b.N)/b.Elapsed().Seconds(), "events/s")
 }
 
-// fill runs a projector until its views are open.
+// fill runs a projector until its views are open and have all events.
 func fill(b *testing.B, e *engine.Engine) {
+	head, err := e.Store.Head(b.Context())
+	if err != nil {
+		b.Fatal(err)
+	}
 	ctx, stop := context.WithCancel(b.Context())
 	done := make(chan struct{})
 	go func() {
@@ -79,7 +83,7 @@ func fill(b *testing.B, e *engine.Engine) {
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
 	for range tick.C {
-		err := e.AwaitView(ctx, replayEvents, time.Minute)
+		err := e.AwaitView(ctx, head, time.Minute)
 		if err == nil {
 			break
 		}
@@ -100,40 +104,78 @@ func accountsRegistry(b *testing.B) *es.Registry {
 	return r
 }
 
-// writeHistory creates accounts and deposits into them at random, in batches as the engine writes them.
-func writeHistory(b *testing.B, store ports.Store, r *es.Registry, events, accounts int) {
+// history is what was written to a store: accounts, and deposits into them at random.
+type history struct {
+	b        *testing.B
+	store    ports.Store
+	registry *es.Registry
+	random   *rand.Rand
+	versions []es.Version // by account
+	head     es.Position
+	now      time.Time
+}
+
+// writeHistory writes so many events to an empty store, in batches as the engine writes them.
+func writeHistory(b *testing.B, store ports.Store, r *es.Registry, events, accounts int) *history {
 	b.Helper()
-	random := rand.New(rand.NewPCG(1, 2))
-	versions := make([]es.Version, accounts)
-	now := time.Date(2025, 10, 28, 9, 0, 0, 0, time.UTC)
-	meta := es.Metadata{Principal: "local", RequestID: "5f3a9c1b7d20-00000001"}
-	for position := es.Position(1); int(position) <= events; {
-		var batch ports.Batch
-		for range min(1024, events-int(position)+1) {
-			i := random.IntN(accounts)
-			var e es.Event = account.MoneyDeposited{Amount: random.Int64N(100_000) + 1}
-			if versions[i] == 0 {
-				e = account.AccountCreated{Owner: fmt.Sprint("Owner ", i), Currency: "EUR"}
-			}
-			data, schema, err := r.Encode(nil, e)
-			if err != nil {
-				b.Fatal(err)
-			}
-			versions[i]++
-			now = now.Add(time.Microsecond)
-			batch.Events = append(batch.Events, es.Recorded{
-				Stream: es.StreamID(fmt.Sprintf("acc-%06d", i)), Version: versions[i], Position: position, Type: e.EventType(), Schema: schema,
-				EffectiveAt: now, RecordedAt: now, Data: data, Metadata: meta.AppendJSON(nil),
-			})
-			position++
+	h := &history{
+		b: b, store: store, registry: r, random: rand.New(rand.NewPCG(1, 2)), versions: make([]es.Version, accounts),
+		now: time.Date(2025, 10, 28, 9, 0, 0, 0, time.UTC),
+	}
+	h.write(events, 1024)
+	return h
+}
+
+// write goes on with so many events in batches of a size.
+func (h *history) write(events, size int) {
+	h.b.Helper()
+	for events > 0 {
+		n := min(size, events)
+		_, batch := h.batch(n)
+		h.commit(ports.Needs{}, batch) // nothing is asked for, which is quicker
+		events -= n
+	}
+}
+
+var historyMetadata = (&es.Metadata{Principal: "local", RequestID: "5f3a9c1b7d20-00000001"}).AppendJSON(nil)
+
+// batch makes the next events, and says what must be known to decide on them.
+func (h *history) batch(events int) (needs ports.Needs, batch ports.Batch) {
+	first := map[int]bool{}
+	for range events {
+		i := h.random.IntN(len(h.versions))
+		stream := es.StreamID(fmt.Sprintf("acc-%06d", i))
+		if !first[i] {
+			first[i] = true
+			needs.Streams = append(needs.Streams, ports.StreamNeed{Stream: stream, After: h.versions[i]})
 		}
-		unit, err := store.Begin(b.Context(), ports.Needs{})
+		var e es.Event = account.MoneyDeposited{Amount: h.random.Int64N(100_000) + 1}
+		if h.versions[i] == 0 {
+			e = account.AccountCreated{Owner: fmt.Sprint("Owner ", i), OwnerName: fmt.Sprint("Owner ", i), Currency: "EUR"}
+		}
+		data, schema, err := h.registry.Encode(nil, e)
 		if err != nil {
-			b.Fatal(err)
+			h.b.Fatal(err)
 		}
-		if err := unit.Commit(b.Context(), batch); err != nil {
-			b.Fatal(err)
-		}
+		h.versions[i]++
+		h.head++
+		h.now = h.now.Add(time.Microsecond)
+		batch.Events = append(batch.Events, es.Recorded{
+			Stream: stream, Version: h.versions[i], Position: h.head, Type: e.EventType(), Schema: schema,
+			EffectiveAt: h.now, RecordedAt: h.now, Data: data, Metadata: historyMetadata,
+		})
+	}
+	return needs, batch
+}
+
+func (h *history) commit(needs ports.Needs, batch ports.Batch) {
+	h.b.Helper()
+	unit, err := h.store.Begin(h.b.Context(), needs)
+	if err != nil {
+		h.b.Fatal(err)
+	}
+	if err := unit.Commit(h.b.Context(), batch); err != nil {
+		h.b.Fatal(err)
 	}
 }
 
@@ -149,7 +191,7 @@ func (v *noViews) Open(context.Context, ports.Token) error  { v.open = true; ret
 func (v *noViews) Progress(context.Context) (ports.Progress, error) {
 	return ports.Progress{Checkpoint: v.at, Open: v.open}, nil
 }
-func (v *noViews) Write(_ context.Context, _ ports.Token, _ []ports.Change, _, to es.Position) error {
+func (v *noViews) Write(_ context.Context, _ ports.Token, _ []ports.Change, _, to es.Position, _ es.Hash) error {
 	v.at = to
 	return nil
 }

@@ -82,7 +82,7 @@ func (l *living) happens(when string) {
 		rec.Data, _ = json.Marshal(map[string]int{"amount": rapid.IntRange(1, 1000).Draw(l.t, "amount")})
 		switch {
 		case l.versions[id] == 0:
-			rec.Type, rec.Data = "AccountCreated", []byte(`{"owner":"Ann Lee","currency":"EUR"}`)
+			rec.Type, rec.Data = "AccountCreated", []byte(`{"owner":"Ann Lee","currency":"EUR","overdraftLimit":0}`)
 		case rapid.IntRange(0, 30).Draw(l.t, "unreadable") == 0:
 			rec.Schema = 99
 		}

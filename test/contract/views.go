@@ -2,6 +2,7 @@ package contract
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"slices"
 	"strings"
@@ -98,7 +99,7 @@ func (c *viewsCase) must(err error) {
 // write writes the documents as the next position.
 func (c *viewsCase) write(documents ...es.Document) {
 	c.Helper()
-	c.must(c.views.Write(c.Context(), c.token, c.changes(documents...), c.at, c.at+1))
+	c.must(c.views.Write(c.Context(), c.token, c.changes(documents...), c.at, c.at+1, hashAt(c.at+1)))
 	c.at++
 }
 
@@ -134,8 +135,16 @@ func (c *viewsCase) shows(documents ...es.Document) {
 	c.progress(ports.Progress{Checkpoint: c.at, Open: true})
 }
 
+// hashAt stands for the hash of the event at a position.
+func hashAt(p es.Position) (h es.Hash) {
+	binary.BigEndian.PutUint64(h[:], uint64(p))
+	return h
+}
+
+// progress checks the progress, with the hash that came with the checkpoint.
 func (c *viewsCase) progress(want ports.Progress) {
 	c.Helper()
+	want.Hash = hashAt(want.Checkpoint)
 	if got, err := c.views.Progress(c.Context()); err != nil || got != want {
 		c.Errorf("the progress is %+v, %v, want %+v", got, err, want)
 	}
@@ -220,7 +229,7 @@ func (c *viewsCase) written() {
 func (c *viewsCase) writeOfNothing() {
 	c.open()
 	c.write(c.holding("a", 1, 20))
-	c.must(c.views.Write(c.Context(), c.token, nil, c.at, c.at+900))
+	c.must(c.views.Write(c.Context(), c.token, nil, c.at, c.at+900, hashAt(c.at+900)))
 	c.at += 900
 	c.shows(c.holding("a", 1, 20))
 }
@@ -230,7 +239,7 @@ func (c *viewsCase) checkpointMoved() {
 	c.write(c.holding("a", 1, 20))
 	c.write(c.holding("a", 2, 30))
 	for _, from := range []es.Position{0, 1, 3} {
-		err := c.views.Write(c.Context(), c.token, c.changes(c.holding("a", 3, 40), c.holding("b", 1, 1)), from, from+1)
+		err := c.views.Write(c.Context(), c.token, c.changes(c.holding("a", 3, 40), c.holding("b", 1, 1)), from, from+1, hashAt(from+1))
 		if !errors.Is(err, ports.ErrCheckpointMoved) {
 			c.Errorf("from %d: %v", from, err)
 		}
@@ -245,7 +254,7 @@ func (c *viewsCase) concurrentWriters() {
 		var won atomic.Int32
 		for i := range 4 {
 			writing.Go(func() {
-				err := c.views.Write(c.Context(), c.token, c.changes(c.holding("a", es.Version(c.at+1), int64(i))), c.at, c.at+1)
+				err := c.views.Write(c.Context(), c.token, c.changes(c.holding("a", es.Version(c.at+1), int64(i))), c.at, c.at+1, hashAt(c.at+1))
 				switch {
 				case err == nil:
 					won.Add(1)
@@ -270,7 +279,7 @@ func (c *viewsCase) fenced() {
 	c.open()
 	c.shows(c.holding("a", 1, 10))
 	for what, err := range map[string]error{
-		"Write": c.views.Write(c.Context(), 6, c.changes(c.holding("a", 2, 20)), c.at, c.at+1),
+		"Write": c.views.Write(c.Context(), 6, c.changes(c.holding("a", 2, 20)), c.at, c.at+1, hashAt(c.at+1)),
 		"Reset": c.views.Reset(c.Context(), 6),
 		"Open":  c.views.Open(c.Context(), 6),
 	} {
@@ -281,7 +290,7 @@ func (c *viewsCase) fenced() {
 	c.shows(c.holding("a", 1, 10))
 	c.token = 8
 	c.write(c.holding("a", 2, 20)) // a higher one takes over, and
-	if err := c.views.Write(c.Context(), 7, nil, c.at, c.at+1); !errors.Is(err, ports.ErrCheckpointMoved) {
+	if err := c.views.Write(c.Context(), 7, nil, c.at, c.at+1, hashAt(c.at+1)); !errors.Is(err, ports.ErrCheckpointMoved) {
 		c.Errorf("Write of the one before: %v", err)
 	}
 	c.shows(c.holding("a", 2, 20))
@@ -316,7 +325,7 @@ func (c *viewsCase) endedContext() {
 	_, _, errGet := c.views.Get(ctx, c.module.Name, "a")
 	_, errList := c.views.List(ctx, c.module.Name, ports.Query{Limit: 1})
 	_, _, errParked := c.views.Parked(ctx, 1)
-	errWrite := c.views.Write(ctx, c.token, c.changes(c.holding("a", 1, 1)), c.at, c.at+1)
+	errWrite := c.views.Write(ctx, c.token, c.changes(c.holding("a", 1, 1)), c.at, c.at+1, hashAt(c.at+1))
 	for i, err := range []error{errProgress, errGet, errList, errParked, errWrite, c.views.Reset(ctx, c.token), c.views.Open(ctx, c.token)} {
 		if !errors.Is(err, context.Canceled) {
 			c.Errorf("call %d: %v", i, err)
@@ -334,7 +343,7 @@ func (c *viewsCase) closed() {
 	_, _, errGet := c.views.Get(c.Context(), c.module.Name, "a")
 	_, errList := c.views.List(c.Context(), c.module.Name, ports.Query{Limit: 1})
 	_, _, errParked := c.views.Parked(c.Context(), 1)
-	errWrite := c.views.Write(c.Context(), c.token, nil, 0, 1)
+	errWrite := c.views.Write(c.Context(), c.token, nil, 0, 1, hashAt(1))
 	for i, err := range []error{errProgress, errGet, errList, errParked, errWrite, c.views.Reset(c.Context(), c.token), c.views.Open(c.Context(), c.token)} {
 		if fault.KindOf(err) != fault.Unavailable {
 			c.Errorf("call %d: %v", i, err)

@@ -21,7 +21,7 @@ func (c *viewsCase) beside() ports.ViewSet {
 // into writes documents to a set, from one position to another.
 func (c *viewsCase) into(b ports.ViewSet, from, to es.Position, documents ...es.Document) {
 	c.Helper()
-	c.must(b.Write(c.Context(), c.token, c.changes(documents...), from, to))
+	c.must(b.Write(c.Context(), c.token, c.changes(documents...), from, to, hashAt(to)))
 }
 
 func (c *viewsCase) besideBuilt() {
@@ -141,7 +141,7 @@ func (c *viewsCase) besideGivenUp() {
 	c.into(b, 0, 4, c.holding("b", 1, 10))
 	c.must(c.views.Reset(c.Context(), c.token))
 	c.progress(ports.Progress{})
-	if err := b.Write(c.Context(), c.token, nil, 4, 5); !errors.Is(err, ports.ErrViewUnavailable) {
+	if err := b.Write(c.Context(), c.token, nil, 4, 5, hashAt(5)); !errors.Is(err, ports.ErrViewUnavailable) {
 		c.Errorf("Write to it: %v", err)
 	}
 	if p, err := c.beside().Progress(c.Context()); err != nil || p.Checkpoint != 0 {
@@ -161,8 +161,8 @@ func (c *viewsCase) besideFenced() {
 	for what, err := range map[string]error{
 		"Beside":          errBeside,
 		"Swap":            c.views.Swap(c.Context(), 7),
-		"Write":           c.views.Write(c.Context(), 7, nil, 1, 2),
-		"Write beside":    b.Write(c.Context(), 7, nil, 1, 2),
+		"Write":           c.views.Write(c.Context(), 7, nil, 1, 2, hashAt(2)),
+		"Write beside":    b.Write(c.Context(), 7, nil, 1, 2, hashAt(2)),
 		"Open of beside":  b.Open(c.Context(), 7),
 		"Reset of beside": b.Reset(c.Context(), 7),
 	} {
