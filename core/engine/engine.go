@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"daybook/core/es"
@@ -49,6 +50,7 @@ type Engine struct {
 	snapshots  *snapshots
 	blocks     *blocks
 	operations operations
+	vouched    atomic.Bool // see vouch
 }
 
 // New makes an engine. Nothing runs until RunCommands, RunRelay and RunProjector do.
