@@ -350,7 +350,7 @@ func TestStatusAndHealthTellHowItStands(t *testing.T) {
 	w := newWorld(t, func(o *options) { o.api.Ready = readyChecks(&ready) })
 	w.create("a", "5")
 	w.get("/v1/accounts", w.fresh())
-	if a := w.get("/v1/status"); a.body != `{"head":2,"views":[{"name":"accounts","position":2,"lag":0,"open":true}],"parked":[],"parkedCount":0,"queued":0,"drivers":{"store":"memory","bus":"memory","views":"memory"},"build":{"version":"1.2.3"}}` {
+	if a := w.get("/v1/status"); a.body != `{"head":2,"archived":0,"views":[{"name":"accounts","position":2,"lag":0,"open":true}],"parked":[],"parkedCount":0,"queued":0,"drivers":{"store":"memory","bus":"memory","views":"memory"},"build":{"version":"1.2.3"}}` {
 		t.Errorf("got %s", a.body)
 	}
 	if a := w.get("/readyz"); a.status != 200 || a.body != `{"status":"ok"}` {
@@ -380,5 +380,23 @@ func TestARebuildIsAnOperation(t *testing.T) {
 	if a := w.get("/v1/admin/operations/op-1"); !strings.HasPrefix(a.body, `{"id":"op-1","kind":"rebuild","state":"done","position":2,"head":2,"percent":100,"views":[{"name":"accounts","digest":"`) ||
 		!strings.HasSuffix(a.body, `"same":1,"added":0,"removed":0,"changed":0,"differences":[]}]}`) {
 		t.Errorf("got %s", a.body)
+	}
+}
+
+func TestAnArchivalIsAskedForWithATimeAndNeedsAnArchive(t *testing.T) {
+	w := newWorld(t)
+	for query, want := range map[string]struct {
+		status int
+		code   string
+	}{
+		"":                              {400, "invalid_parameter"},
+		"?before=yesterday":             {400, "invalid_parameter"},
+		"?before=2025-01-01T00:00:00Z":  {422, "no_archive"},
+		"?after=2025-01-01T00:00:00Z":   {400, "invalid_parameter"},
+		"?before=2025-01-01T00:00:00Z&": {422, "no_archive"},
+	} {
+		if a := w.do(http.MethodPost, "/v1/admin/archive"+query, ""); a.status != want.status || a.json(t)["code"] != want.code {
+			t.Errorf("%q: got %d %s", query, a.status, a.body)
+		}
 	}
 }
