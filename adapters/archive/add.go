@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io/fs"
 	"regexp"
-	"strings"
 
 	"daybook/core/es"
 	"daybook/core/ports"
@@ -24,19 +23,18 @@ func (a *Archive) Add(ctx context.Context, events []es.Recorded) error {
 	if err == nil {
 		err = m.continued(given)
 	}
-	if err == nil {
-		err = a.sweep(ctx, m)
-	}
 	if err != nil {
 		return err
 	}
-	if m.Format == "" { // a manifest from the start on: segments without one have lost it
-		if m, err = m.with(nil, es.Tree{}); err == nil {
-			err = a.write(ctx, m)
-		}
-		if err != nil {
-			return err
-		}
+	names, err := a.list(ctx)
+	if err == nil {
+		err = m.knows(names)
+	}
+	if err == nil && m.Format == "" { // a manifest from the start on: segments without one have lost it
+		m, err = a.replace(ctx, m, nil, es.Tree{})
+	}
+	if err != nil {
+		return err
 	}
 	s, err := a.addSegment(ctx, given)
 	if err != nil {
@@ -47,10 +45,13 @@ func (a *Archive) Add(ctx context.Context, events []es.Recorded) error {
 		tree.Add(given[i].Hash, nil)
 	}
 	s.Root = tree.Root().String()
-	if m, err = m.with(s, tree); err != nil {
+	if m, err = a.replace(ctx, m, s, tree); err != nil {
 		return err
 	}
-	return a.write(ctx, m)
+	for _, name := range m.leftovers(names) {
+		_ = a.storage.remove(ctx, name) // what cannot be removed now does no harm, and is tried again by the next Add
+	}
+	return nil
 }
 
 // parse reads the bytes of the events: they alone are what is kept.
@@ -89,41 +90,30 @@ func (m *manifest) continued(events []es.Recorded) error {
 // unfinished are the names under which a folder's objects, and the trial of Open, are written before they get their own.
 var unfinished = regexp.MustCompile(`^(segments/\d{20}-\d{20}\.ndjson\.zst|manifest\.json)\.[0-9a-f]+\.tmp$|^\.daybook-\d+\.tmp$`)
 
-// sweep removes what an Add that did not end has left.
-func (a *Archive) sweep(ctx context.Context, m *manifest) error {
-	names, err := a.list(ctx)
-	if err != nil {
-		return err
-	}
-	left, err := m.leftovers(names)
-	if err != nil {
-		return err
-	}
-	for _, name := range left {
-		if err := a.storage.remove(ctx, name); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return a.failed(ctx, "removing "+name, err)
+// knows checks that no segment lies behind the one that comes next: the manifest would be an older one, and what it does not know of
+// would be lost. One that comes next is what an Add left that did not end.
+func (m *manifest) knows(names []string) error {
+	for _, name := range names {
+		if segmentName.MatchString(name) && name > segmentStart(m.end()+2) {
+			return damagedManifest("%s is there, and it ends at position %d; perhaps it is an older copy. Bring back the latest one", name, m.end())
 		}
 	}
 	return nil
 }
 
-// leftovers are unfinished files, and a segment that goes on where the manifest ends. Other segments that the manifest does not
-// name are an error, and files of other names nobody's business.
-func (m *manifest) leftovers(names []string) (left []string, err error) {
+// leftovers are what an Add that did not end has left: unfinished files, and segments of which the manifest has the positions in
+// others. Files of other names are nobody's business.
+func (m *manifest) leftovers(names []string) (left []string) {
 	listed := map[string]bool{}
 	for i := range m.Segments {
 		listed[m.Segments[i].Name] = true
 	}
 	for _, name := range names {
-		switch {
-		case listed[name]:
-		case strings.HasPrefix(name, segmentStart(m.end()+1)), unfinished.MatchString(name):
+		if !listed[name] && (unfinished.MatchString(name) || segmentName.MatchString(name) && name < segmentStart(m.end()+1)) {
 			left = append(left, name)
-		case segmentName.MatchString(name):
-			return nil, damagedManifest("%s is there and not in it; perhaps it is an older copy. Bring back the latest one", name)
 		}
 	}
-	return left, nil
+	return left
 }
 
 // addSegment writes the segment, reads it back and compares every event with what was given.
@@ -143,24 +133,36 @@ func (a *Archive) addSegment(ctx context.Context, given []es.Recorded) (*segment
 	})
 }
 
-// write writes the manifest and reads it back.
-func (a *Archive) write(ctx context.Context, m *manifest) error {
-	text, err := m.encode()
+// replace writes the manifest with one more segment, nil for none, and reads it back. Those who add take turns; one whose turn ended
+// without its noticing is refused here.
+func (a *Archive) replace(ctx context.Context, m *manifest, s *segment, tree es.Tree) (*manifest, error) {
+	next, err := m.with(s, tree)
 	if err != nil {
-		return err
+		return nil, err
+	}
+	text, err := next.encode()
+	if err != nil {
+		return nil, err
+	}
+	now, err := a.load(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if now.Format != m.Format || now.Tree != m.Tree {
+		return nil, ports.ErrArchiveUnavailable.Say("Another process has added to the archive %s meanwhile; nothing was added.", a.where)
 	}
 	if err := a.storage.put(ctx, manifestName, text); err != nil {
-		return a.failed(ctx, "writing "+manifestName, err)
+		return nil, a.failed(ctx, "writing "+manifestName, err)
 	}
 	back, err := a.get(ctx, manifestName, 0, -1)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return damagedManifest("it was written and is not there")
+		return nil, damagedManifest("it was written and is not there")
 	case err != nil:
-		return err
+		return nil, err
 	case !bytes.Equal(back, text):
-		return damagedManifest("it was read back as other bytes than it was written as")
+		return nil, damagedManifest("it was read back as other bytes than it was written as")
 	}
-	a.known.Store(m)
-	return nil
+	a.known.Store(next)
+	return next, nil
 }

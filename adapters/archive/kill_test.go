@@ -161,3 +161,37 @@ func wantEnd(t *testing.T, a *Archive, want int) {
 		t.Errorf("it ends at %d: %v, want %d", got, err, want)
 	}
 }
+
+// crowded is a storage in which somebody else adds just before a segment is written.
+type crowded struct {
+	storage
+	other func()
+}
+
+func (c *crowded) put(ctx context.Context, name string, data []byte) error {
+	if other := c.other; name != manifestName && other != nil {
+		c.other = nil
+		other()
+	}
+	return c.storage.put(ctx, name, data)
+}
+
+func TestOfTwoWhoAddAtOnceOneIsRefusedAndNothingIsLost(t *testing.T) {
+	m, events := inMemory(), contract.Sealed(t, 4*node)
+	if err := opened(t, m).Add(t.Context(), events[:node]); err != nil {
+		t.Fatal(err)
+	}
+	late := opened(t, &crowded{m, func() {
+		if err := opened(t, m).Add(t.Context(), events[node:3*node]); err != nil {
+			t.Error(err)
+		}
+	}})
+	if err := late.Add(t.Context(), events[node:2*node]); !errors.Is(err, ports.ErrArchiveUnavailable) {
+		t.Errorf("add: %v", err)
+	}
+	wantEnd(t, late, 3*node)
+	if err := late.Add(t.Context(), events[3*node:]); err != nil {
+		t.Fatal(err)
+	}
+	wantOnly(t, m, events)
+}

@@ -23,7 +23,7 @@ const (
 	frameEvents  = es.Position(1 << es.TreeStride) // a frame holds the events below one node of level 1 of the tree
 )
 
-var segmentName = regexp.MustCompile(`^segments/(\d{20})-\d{20}\.ndjson\.zst$`)
+var segmentName = regexp.MustCompile(`^segments/\d{20}-\d{20}\.ndjson\.zst$`)
 
 // manifest says what the archive holds: a segment that is not in it does not exist. It is never changed once it was made.
 type manifest struct {
