@@ -3,6 +3,7 @@ package logfile
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -73,10 +74,12 @@ func (r *Reader) Next() (*es.Recorded, *ports.Outcome, error) {
 }
 
 // Check reads the rest and gives how it ends: nil for a whole file. progress is called for every event.
-func (r *Reader) Check(progress func(p es.Position)) error {
+func (r *Reader) Check(ctx context.Context, progress func(p es.Position)) error {
 	for {
 		e, _, err := r.Next()
 		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
 		case errors.Is(err, io.EOF):
 			return nil
 		case err != nil:

@@ -115,7 +115,7 @@ func exportFromServer(ctx context.Context, server string, out io.Writer, m *move
 		return engine.Ledger{}, err
 	}
 	m.total.Store(int64(r.Ledger().Head))
-	return r.Ledger(), r.Check(m.at)
+	return r.Ledger(), r.Check(ctx, m.at)
 }
 
 // move is how far a ledger is on its way.

@@ -104,19 +104,7 @@ func checkLog(ctx context.Context, cmd *cobra.Command, name string) error {
 	m := startMove(cmd, "check")
 	defer m.stop()
 	m.total.Store(int64(r.Ledger().Head))
-	for {
-		e, _, err := r.Next()
-		switch {
-		case errors.Is(err, io.EOF):
-			return nil
-		case err != nil:
-			return named(name, err)
-		case ctx.Err() != nil:
-			return ctx.Err()
-		case e != nil:
-			m.at(e.Position)
-		}
-	}
+	return named(name, r.Check(ctx, m.at))
 }
 
 func importLog(ctx context.Context, cmd *cobra.Command, name string) (engine.Ledger, error) {

@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"daybook/adapters/pebblestore"
 	"daybook/core/engine"
 	"daybook/core/es"
 	"daybook/core/ports"
@@ -17,19 +16,7 @@ import (
 // effective times and as known at random versions. Each entry is back-dated to any moment of the stream's history, so that every block
 // of it has to be looked into. Cold is an engine that has just been made, over blocks that are kept.
 func BenchmarkTwoAxesOfTime(b *testing.B) {
-	for name, open := range map[string]func(b *testing.B) ports.Store{
-		"pebble": func(b *testing.B) ports.Store {
-			store, err := pebblestore.Open(pebblestore.Options{Dir: b.TempDir(), NoSync: true})
-			if err != nil {
-				b.Fatal(err)
-			}
-			b.Cleanup(func() { store.Close() })
-			return store
-		},
-		"postgres": func(b *testing.B) ports.Store { store, _ := openPostgres(b); return store },
-	} {
-		b.Run(name, func(b *testing.B) { twoAxes(b, open(b)) })
-	}
+	onBothStores(b, twoAxes)
 }
 
 func twoAxes(b *testing.B, store ports.Store) {

@@ -19,6 +19,7 @@ import (
 	"daybook/adapters/memstore"
 	"daybook/adapters/memviews"
 	"daybook/adapters/msgapi"
+	"daybook/adapters/pebblestore"
 	"daybook/adapters/pgstore"
 	"daybook/adapters/rabbitbus"
 	"daybook/adapters/watermillbus"
@@ -30,6 +31,26 @@ import (
 )
 
 // The benchmarks of this file need the real servers: eval "$(scripts/servers up)".
+
+// onBothStores measures the same on both durable stores, the embedded one without waiting for its disk.
+func onBothStores(b *testing.B, measure func(*testing.B, ports.Store)) {
+	b.Run("pebble", func(b *testing.B) { measure(b, openPebble(b, pebblestore.Options{NoSync: true})) })
+	b.Run("postgres", func(b *testing.B) {
+		store, _ := openPostgres(b)
+		measure(b, store)
+	})
+}
+
+func openPebble(b *testing.B, o pebblestore.Options) *pebblestore.Store {
+	b.Helper()
+	o.Dir = b.TempDir()
+	store, err := pebblestore.Open(o)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { store.Close() })
+	return store
+}
 
 func openPostgres(b *testing.B) (*pgstore.Store, string) {
 	b.Helper()

@@ -26,11 +26,7 @@ const replayEvents = 1_000_000
 // its account; with views, the documents are made too, and it ends when readers are let in.
 func BenchmarkReplay(b *testing.B) {
 	defer runtime.KeepAlive(make([]byte, 64<<20)) // as `daybook serve` has: memory never touched, so that a small heap is collected less often
-	store, err := pebblestore.Open(pebblestore.Options{Dir: b.TempDir(), NoSync: true})
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer store.Close()
+	store := openPebble(b, pebblestore.Options{NoSync: true})
 	registry := accountsRegistry(b)
 	writeHistory(b, store, registry, replayEvents, 10_000)
 	for name, views := range map[string]func() ports.Views{
@@ -50,11 +46,7 @@ func BenchmarkReplay(b *testing.B) {
 
 // BenchmarkRebuild builds views again beside those that were filled, and ends when they are compared and swapped.
 func BenchmarkRebuild(b *testing.B) {
-	store, err := pebblestore.Open(pebblestore.Options{Dir: b.TempDir(), NoSync: true})
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer store.Close()
+	store := openPebble(b, pebblestore.Options{NoSync: true})
 	registry := accountsRegistry(b)
 	writeHistory(b, store, registry, replayEvents, 10_000)
 	e := engine.New(engine.Options{

@@ -21,19 +21,7 @@ const snapshotEvery = 100
 // BenchmarkPastBalance asks for the balance at a random version, position or time of a long stream and of a short one. The
 // streams lie in one store; their snapshots are made by reading them once.
 func BenchmarkPastBalance(b *testing.B) {
-	for name, open := range map[string]func(b *testing.B) ports.Store{
-		"pebble": func(b *testing.B) ports.Store {
-			store, err := pebblestore.Open(pebblestore.Options{Dir: b.TempDir(), NoSync: true})
-			if err != nil {
-				b.Fatal(err)
-			}
-			b.Cleanup(func() { store.Close() })
-			return store
-		},
-		"postgres": func(b *testing.B) ports.Store { store, _ := openPostgres(b); return store },
-	} {
-		b.Run(name, func(b *testing.B) { pastBalance(b, open(b)) })
-	}
+	onBothStores(b, pastBalance)
 }
 
 func pastBalance(b *testing.B, store ports.Store) {
@@ -139,14 +127,7 @@ func deposits(b *testing.B, store ports.Store, r *es.Registry, stream es.StreamI
 // in turns, each on a store of its own.
 func BenchmarkAppendWithSnapshots(b *testing.B) {
 	for name, open := range map[string]func(b *testing.B) ports.Store{
-		"pebble": func(b *testing.B) ports.Store {
-			store, err := pebblestore.Open(pebblestore.Options{Dir: b.TempDir()})
-			if err != nil {
-				b.Fatal(err)
-			}
-			b.Cleanup(func() { store.Close() })
-			return store
-		},
+		"pebble":   func(b *testing.B) ports.Store { return openPebble(b, pebblestore.Options{}) },
 		"postgres": func(b *testing.B) ports.Store { store, _ := openPostgres(b); return store },
 	} {
 		for _, mode := range []struct {

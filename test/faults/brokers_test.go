@@ -135,17 +135,20 @@ func (w *world) listsFail(code string) {
 	}
 }
 
-// indicesOf are the indices whose names go on with the word after the prefix.
+// indicesOf are the indices whose names go on with the word after the prefix. They are made by whoever fills them first.
 func (w *world) indicesOf(what string) (names []string) {
 	w.t.Helper()
-	for _, name := range strings.Fields(w.elasticsearch(http.MethodGet, "/_cat/indices/"+w.indices+"*?h=index&expand_wildcards=all")) {
-		if strings.Contains(name, what) {
-			names = append(names, name)
+	cluster.Within(w.t, recovery, "there is an index of the "+what, func(context.Context) error {
+		for _, name := range strings.Fields(w.elasticsearch(http.MethodGet, "/_cat/indices/"+w.indices+"*?h=index&expand_wildcards=all")) {
+			if strings.Contains(name, what) {
+				names = append(names, name)
+			}
 		}
-	}
-	if len(names) == 0 {
-		w.t.Fatalf("there is no index of the %s", what)
-	}
+		if len(names) == 0 {
+			return errors.New("not yet")
+		}
+		return nil
+	})
 	return names
 }
 

@@ -133,17 +133,15 @@ func TestAnOutcomeThatCannotBeFoundOutIsSaidToBeUnknownAndSettledByTheKey(t *tes
 	w, n := throughPostgres(t)
 	for range times(1) {
 		s := w.during("an answer to a commit is cut, and then the network swallows everything", func() {
-			endCut, cut := n.cutCommits(1)
+			end, cut := n.cutCommitAndSwallow()
 			cluster.Within(t, recovery, "a commit is cut", func(context.Context) error {
 				if cut() == 0 {
 					return errors.New("not yet")
 				}
 				return nil
 			})
-			endSilence := n.swallow()
-			endCut()
 			w.lasts(8 * moment)
-			endSilence()
+			end()
 		})
 		if s.Kinds["503 outcome_unknown"] == 0 {
 			t.Errorf("nobody was told that the outcome is unknown: %v", s)

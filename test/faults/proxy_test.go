@@ -71,20 +71,34 @@ func (n *network) delay(milliseconds int) (end func()) {
 
 // cutCommits lets one in so many answers to a commit through by half and then closes the connection. It gives how many were cut.
 func (n *network) cutCommits(every int) (end func(), cut func() int64) {
-	before := commitsCut.Load()
-	end = n.suffer("cut_commit", fmt.Sprintf(`"every":%d`, every), "downstream")
-	return end, func() int64 { return commitsCut.Load() - before }
+	return n.sufferCommits(fmt.Sprintf(`"every":%d`, every))
+}
+
+// cutCommitAndSwallow cuts the next answer to a commit, and lets nothing through from then on, as swallow does.
+func (n *network) cutCommitAndSwallow() (end func(), cut func() int64) {
+	return n.sufferCommits(`"every":1,"silent":true`)
+}
+
+func (n *network) sufferCommits(attributes string) (end func(), met func() int64) {
+	counts := new(commitCounts)
+	commits.Store(n.host(), counts)
+	end = n.suffer("cut_commit", fmt.Sprintf(`"network":%q,`, n.host())+attributes, "downstream")
+	return end, counts.met.Load
 }
 
 // cutCommit is a toxic that knows one thing of PostgreSQL's protocol: how the answer to COMMIT begins and ends.
 type cutCommit struct {
-	Every int64 `json:"every"`
+	Network string `json:"network"` // whose counts these are
+	Every   int64  `json:"every"`
+	Silent  bool   `json:"silent"` // from then on nobody on the network is answered
 }
+
+// commitCounts is what a network has seen since its toxic came. Its connections share it, and no other network does.
+type commitCounts struct{ seen, met atomic.Int64 }
 
 var (
 	registerCut = sync.OnceFunc(func() { toxics.Register("cut_commit", new(cutCommit)) })
-	commitsSeen atomic.Int64
-	commitsCut  atomic.Int64
+	commits     sync.Map // host of a network -> *commitCounts
 )
 
 // committed is the message CommandComplete of a commit.
@@ -92,6 +106,8 @@ var committed = []byte("C\x00\x00\x00\x0bCOMMIT\x00")
 
 // Pipe implements toxics.Toxic.
 func (c *cutCommit) Pipe(stub *toxics.ToxicStub) {
+	counts, _ := commits.Load(c.Network)
+	n := counts.(*commitCounts)
 	for {
 		select {
 		case <-stub.Interrupt:
@@ -102,14 +118,25 @@ func (c *cutCommit) Pipe(stub *toxics.ToxicStub) {
 				return
 			}
 			at := bytes.Index(chunk.Data, committed)
-			if at < 0 || commitsSeen.Add(1)%c.Every != 0 {
-				stub.Output <- chunk
-				continue
+			met := at >= 0 && n.seen.Add(1)%c.Every == 0 && (!c.Silent || n.met.Load() == 0)
+			if met {
+				n.met.Add(1)
 			}
-			commitsCut.Add(1)
-			stub.Output <- &stream.StreamChunk{Timestamp: chunk.Timestamp, Data: chunk.Data[:at+len(committed)/2]}
-			stub.Close()
-			return
+			switch {
+			case met:
+				stub.Output <- &stream.StreamChunk{Timestamp: chunk.Timestamp, Data: chunk.Data[:at+len(committed)/2]}
+				stub.Close()
+				return
+			case !c.Silent || n.met.Load() == 0:
+				stub.Output <- chunk
+			}
 		}
+	}
+}
+
+// Cleanup implements toxics.CleanupToxic: what was swallowed cannot be made up for.
+func (c *cutCommit) Cleanup(stub *toxics.ToxicStub) {
+	if c.Silent && !stub.Closed() {
+		stub.Close()
 	}
 }
