@@ -122,7 +122,7 @@ func shows(t *testing.T, v ports.Views, at es.Position, versions ...es.Version) 
 			t.Errorf("%s has version %d in the list and %d at %d, want %d", d.ID, d.Version, one.Version, readAt, versions[i])
 		}
 	}
-	if p, err := v.Progress(t.Context()); err != nil || p != (ports.Progress{Checkpoint: at, Open: true}) {
+	if p, err := v.Progress(t.Context()); err != nil || p.Checkpoint != at || !p.Open || p.Beside != 0 {
 		t.Errorf("the progress is %+v, %v", p, err)
 	}
 }

@@ -64,14 +64,19 @@ func TestViewsOfTheFirstBuildsAreFilledAnewAndRemoved(t *testing.T) {
 	for _, name := range []string{first, other} {
 		request(t, "PUT", o.URL+"/"+name, `{"mappings":{"dynamic":"strict"}}`)
 	}
+	request(t, "PUT", o.URL+"/"+o.Prefix+"-progress", `{"mappings":{"dynamic":"strict","properties":{"position":{"type":"long"},
+		"open":{"type":"boolean"},"token":{"type":"long"},"generation":{"type":"long"},"change":{"type":"keyword"}}}}`)
 	request(t, "PUT", fmt.Sprintf("%s/%s-progress/_doc/progress?refresh=true", o.URL, o.Prefix),
 		fmt.Sprintf(`{"position":5,"open":true,"token":1,"generation":%d,"change":"X"}`, generation))
 	v := open(t, o)
 	isReset(t, v)
 	must(t, v.Reset(t.Context(), 2))
-	must(t, v.Write(t.Context(), 2, []ports.Change{change(&o.Registry.Module(accounts).View, 0, 1)}, 0, 5, es.Hash{}))
+	must(t, v.Write(t.Context(), 2, []ports.Change{change(&o.Registry.Module(accounts).View, 0, 1)}, 0, 5, es.Hash{7}))
 	must(t, v.Open(t.Context(), 2))
 	shows(t, v, 5, 1)
+	if p, err := v.Progress(t.Context()); err != nil || p.Hash != (es.Hash{7}) {
+		t.Errorf("the progress is %+v, %v, and lacks the hash that their index had no member for", p, err)
+	}
 	names := indices(t, o)
 	if slices.Contains(names, first) || !slices.Contains(names, other) || len(names) != 3 {
 		t.Errorf("there are the indices %s", strings.Join(names, ", "))

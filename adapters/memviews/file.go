@@ -96,7 +96,7 @@ func (w *fileWriter) document(e *entry) bool {
 
 // readFile takes over the documents of a file into empty views, all or none.
 func (v *Views) readFile(path string, shape es.Hash) error {
-	b, err := os.ReadFile(path) //nolint:gosec // the operator says where it is
+	b, err := os.ReadFile(path)
 	if err != nil {
 		return err
 	}

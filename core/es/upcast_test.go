@@ -26,7 +26,7 @@ func TestCopyMemberAddsAMemberWithTheValueOfAnother(t *testing.T) {
 	}
 }
 
-func TestTheShapeOfAViewIsThatOfItsFields(t *testing.T) {
+func TestTheShapeOfAViewIsThatOfItsFieldsAndItsMeaning(t *testing.T) {
 	one := es.ViewField{Spec: es.Spec{Name: "a", Kind: es.KindText, Doc: "One."}, Lookup: es.Equal}
 	view := func(change func(*es.ViewField)) string {
 		f := one
@@ -47,5 +47,8 @@ func TestTheShapeOfAViewIsThatOfItsFields(t *testing.T) {
 		if view(change) == was {
 			t.Errorf("another %s is the same shape", sentence)
 		}
+	}
+	if again := (&es.View{Fields: []es.ViewField{one}, Meaning: 1}).Shape(); again == was {
+		t.Error("another meaning is the same shape")
 	}
 }

@@ -110,7 +110,7 @@ type history struct {
 	store    ports.Store
 	registry *es.Registry
 	random   *rand.Rand
-	versions []es.Version // by account
+	ends     []ports.StreamEnd // by account
 	head     es.Position
 	now      time.Time
 }
@@ -119,7 +119,7 @@ type history struct {
 func writeHistory(b *testing.B, store ports.Store, r *es.Registry, events, accounts int) *history {
 	b.Helper()
 	h := &history{
-		b: b, store: store, registry: r, random: rand.New(rand.NewPCG(1, 2)), versions: make([]es.Version, accounts),
+		b: b, store: store, registry: r, random: rand.New(rand.NewPCG(1, 2)), ends: make([]ports.StreamEnd, accounts),
 		now: time.Date(2025, 10, 28, 9, 0, 0, 0, time.UTC),
 	}
 	h.write(events, 1024)
@@ -131,44 +131,59 @@ func (h *history) write(events, size int) {
 	h.b.Helper()
 	for events > 0 {
 		n := min(size, events)
-		_, batch := h.batch(n)
-		h.commit(ports.Needs{}, batch) // nothing is asked for, which is quicker
+		h.commit(h.batch(n))
 		events -= n
 	}
 }
 
 var historyMetadata = (&es.Metadata{Principal: "local", RequestID: "5f3a9c1b7d20-00000001"}).AppendJSON(nil)
 
-// batch makes the next events, and says what must be known to decide on them.
-func (h *history) batch(events int) (needs ports.Needs, batch ports.Batch) {
-	first := map[int]bool{}
+// batch makes the next events, and says of which accounts, by number, each is.
+func (h *history) batch(events int) (batch ports.Batch, of []int) {
 	for range events {
-		i := h.random.IntN(len(h.versions))
-		stream := es.StreamID(fmt.Sprintf("acc-%06d", i))
-		if !first[i] {
-			first[i] = true
-			needs.Streams = append(needs.Streams, ports.StreamNeed{Stream: stream, After: h.versions[i]})
-		}
+		i := h.random.IntN(len(h.ends))
 		var e es.Event = account.MoneyDeposited{Amount: h.random.Int64N(100_000) + 1}
-		if h.versions[i] == 0 {
+		if h.ends[i].Version == 0 {
 			e = account.AccountCreated{Owner: fmt.Sprint("Owner ", i), OwnerName: fmt.Sprint("Owner ", i), Currency: "EUR"}
 		}
 		data, schema, err := h.registry.Encode(nil, e)
 		if err != nil {
 			h.b.Fatal(err)
 		}
-		h.versions[i]++
+		h.ends[i].Version++
 		h.head++
 		h.now = h.now.Add(time.Microsecond)
+		of = append(of, i)
 		batch.Events = append(batch.Events, es.Recorded{
-			Stream: stream, Version: h.versions[i], Position: h.head, Type: e.EventType(), Schema: schema,
+			Stream: es.StreamID(fmt.Sprintf("acc-%06d", i)), Version: h.ends[i].Version, Position: h.head, Type: e.EventType(), Schema: schema,
 			EffectiveAt: h.now, RecordedAt: h.now, Data: data, Metadata: historyMetadata,
 		})
 	}
-	return needs, batch
+	return batch, of
 }
 
-func (h *history) commit(needs ports.Needs, batch ports.Batch) {
+// needs are those of a batch: what is known of its accounts, or nothing of that, so that the store must look.
+func (h *history) needs(batch *ports.Batch, of []int, known bool) (needs ports.Needs) {
+	first := map[int]bool{}
+	for i, n := range of {
+		if first[n] {
+			continue
+		}
+		first[n] = true
+		need := ports.StreamNeed{Stream: batch.Events[i].Stream, After: batch.Events[i].Version - 1}
+		if known {
+			need.Hash, need.At = h.ends[n].Hash, batch.Events[0].Position-1
+		}
+		needs.Streams = append(needs.Streams, need)
+	}
+	return needs
+}
+
+func (h *history) commit(batch ports.Batch, of []int) {
+	h.commitAfter(h.needs(&batch, of, true), batch, of)
+}
+
+func (h *history) commitAfter(needs ports.Needs, batch ports.Batch, of []int) {
 	h.b.Helper()
 	unit, err := h.store.Begin(h.b.Context(), needs)
 	if err != nil {
@@ -176,6 +191,9 @@ func (h *history) commit(needs ports.Needs, batch ports.Batch) {
 	}
 	if err := unit.Commit(h.b.Context(), batch); err != nil {
 		h.b.Fatal(err)
+	}
+	for i, n := range of {
+		h.ends[n].Hash = batch.Events[i].Hash
 	}
 }
 
