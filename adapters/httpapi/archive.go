@@ -18,7 +18,7 @@ func describeArchive() huma.Operation {
 	op := operation("archive-events", "operations", "Move old events to the archive",
 		"Everything goes on meanwhile, and is answered from the archive afterwards as before. What a follower or a view has not taken yet stays.")
 	answers(&op, http.StatusAccepted, "It has started.", jsonMedia, ref("Operation"), "Location")
-	addFaults(&op, http.StatusBadRequest, http.StatusConflict, http.StatusUnprocessableEntity, http.StatusServiceUnavailable)
+	addFaults(&op, http.StatusConflict, http.StatusUnprocessableEntity, http.StatusServiceUnavailable)
 	return op
 }
 
