@@ -11,6 +11,8 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"daybook/test/books"
 )
 
 // Answer is what a client heard of a command.
@@ -23,14 +25,11 @@ type Answer struct {
 	Version  int64
 	Position int64
 	Balance  int64
-	Events   []struct {
-		EventType         string
-		Version, Position int64
-	}
-	Body  string
-	Retry string // when a retry may succeed, as the header says
-	Sent  bool   // it may have arrived
-	Err   error
+	Events   []books.Ref
+	Body     string
+	Retry    string // when a retry may succeed, as the header says
+	Sent     bool   // it may have arrived
+	Err      error
 }
 
 // Taken reports that the command was accepted.

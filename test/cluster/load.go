@@ -9,20 +9,15 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"daybook/test/books"
 )
 
-// Command is what a client wants done.
-type Command struct {
-	Key, Account, Verb string
-	To                 string // of a transfer
-	Amount             int64
-}
+// Path is where a command is sent, below /v1/accounts/.
+func Path(c *books.Command) string { return c.Account + "/" + c.Verb }
 
-// Path is where the command is sent, below /v1/accounts/.
-func (c *Command) Path() string { return c.Account + "/" + c.Verb }
-
-// Data is the command's fields.
-func (c *Command) Data() string {
+// Data is a command's fields.
+func Data(c *books.Command) string {
 	switch c.Verb {
 	case "create":
 		return `{"owner":"Ada Lovelace","currency":"EUR"}`
@@ -53,7 +48,7 @@ type Load struct {
 
 // Final is how a command ended: what the client was told last.
 type Final struct {
-	Command
+	books.Command
 	Answer  *Answer
 	Retried bool // more than once sent
 }
@@ -97,8 +92,8 @@ func (l *Load) Start(t testing.TB) {
 	t.Cleanup(l.Stop)
 	random := rand.New(rand.NewPCG(l.Seed, 0))
 	for n := range l.Accounts {
-		l.carry(ctx, random, Command{Key: fmt.Sprint("create-", n), Account: account(n), Verb: "create"})
-		l.carry(ctx, random, Command{Key: fmt.Sprint("fill-", n), Account: account(n), Verb: "deposit", Amount: 200})
+		l.carry(ctx, random, books.Command{Key: fmt.Sprint("create-", n), Account: account(n), Verb: "create"})
+		l.carry(ctx, random, books.Command{Key: fmt.Sprint("fill-", n), Account: account(n), Verb: "deposit", Amount: 200})
 	}
 	l.readers(ctx)
 	for c := range l.Clients {
@@ -147,14 +142,14 @@ func or[N int | time.Duration](value *N, otherwise N) {
 func account(n int) string { return fmt.Sprintf("acc-%03d", n) }
 
 // random is any command.
-func (l *Load) random(random *rand.Rand, key string) Command {
+func (l *Load) random(random *rand.Rand, key string) books.Command {
 	pick := func() int {
 		if random.IntN(3) == 0 {
 			return hot
 		}
 		return random.IntN(l.Accounts)
 	}
-	c := Command{Key: key, Account: account(pick()), Amount: 1 + random.Int64N(100)}
+	c := books.Command{Key: key, Account: account(pick()), Amount: 1 + random.Int64N(100)}
 	switch roll := random.IntN(10); {
 	case roll < 4:
 		c.Verb = "deposit"
@@ -176,7 +171,7 @@ func (l *Load) Stop() {
 const settleWithin = time.Minute
 
 // carry sends a command until it is settled.
-func (l *Load) carry(ctx context.Context, random *rand.Rand, c Command) {
+func (l *Load) carry(ctx context.Context, random *rand.Rand, c books.Command) {
 	deadline, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	stop := context.AfterFunc(ctx, func() { time.AfterFunc(settleWithin, cancel) })
@@ -186,11 +181,11 @@ func (l *Load) carry(ctx context.Context, random *rand.Rand, c Command) {
 		targets := l.Targets()
 		one, end := context.WithTimeout(deadline, l.Patience)
 		began := time.Now()
-		a := Post(one, targets[random.IntN(len(targets))], c.Path(), c.Data(), c.Key)
+		a := Post(one, targets[random.IntN(len(targets))], Path(&c), Data(&c), c.Key)
 		end()
 		l.note(a, time.Since(began))
 		if problem := a.Improper(); problem != "" {
-			l.t.Errorf("%s was answered %d %s: %s", c.Path(), a.Status, a.Body, problem)
+			l.t.Errorf("%s was answered %d %s: %s", Path(&c), a.Status, a.Body, problem)
 		}
 		giveUp := c.Verb != "create" && random.IntN(3) == 0
 		switch {
@@ -200,7 +195,7 @@ func (l *Load) carry(ctx context.Context, random *rand.Rand, c Command) {
 		case a.Unknown():
 			maybe = true
 		case a.Status != 0 && a.Status != http.StatusServiceUnavailable:
-			l.t.Errorf("%s %s was answered %d %s", c.Key, c.Path(), a.Status, a.Body)
+			l.t.Errorf("%s %s was answered %d %s", c.Key, Path(&c), a.Status, a.Body)
 			return
 		case giveUp && !maybe:
 			l.Settle(Final{c, a, attempt > 0})
