@@ -1,0 +1,133 @@
+// Package sim simulates Daybook: real engines, two or three of them, on one store and one bus in memory that lose, repeat, delay,
+// reorder, fail and lie about it, while processes are killed, stopped and started, stand still and have wrong clocks. A scheduler
+// lets one call of all of them through at a time, as a seed says; time is virtual. What clients were told is held against the store
+// as test/books does. A seed gives the same run each time. docs/simulation.md says what is simulated, and what it finds.
+package sim
+
+import (
+	"flag"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+var (
+	seed  = flag.Uint64("seed", 0, "run this seed alone, and print its trace")
+	seeds = flag.Int("seeds", 2000, "how many seeds are run, from the first on")
+	first = flag.Uint64("first", 1, "the first seed")
+)
+
+// few is how many seeds are enough for go test -short.
+const few = 200
+
+// run is one run, in a bubble, and what was wrong in it.
+func run(t *testing.T, seed uint64, keep bool) *world {
+	t.Helper()
+	var w *world
+	synctest.Test(t, func(*testing.T) {
+		w = newWorld(seed, keep)
+		w.live()
+	})
+	w.linear()
+	return w
+}
+
+func TestWhatClientsAreToldHoldsWhateverHappens(t *testing.T) {
+	if *seed != 0 {
+		w := run(t, *seed, true)
+		t.Logf("\n%s", strings.Join(w.trace, "\n"))
+		for _, wrong := range w.wrongs {
+			t.Error(wrong)
+		}
+		return
+	}
+	count := *seeds
+	if testing.Short() {
+		count = min(count, few)
+	}
+	var all sync.WaitGroup
+	var next, steps, events, failed atomic.Int64
+	for range 2 {
+		all.Go(func() {
+			for n := next.Add(1); n <= int64(count); n = next.Add(1) {
+				w := run(t, *first+uint64(n-1), false)
+				steps.Add(int64(w.steps))
+				events.Add(int64(w.head()))
+				if len(w.wrongs) > 0 && failed.Add(1) <= 5 {
+					t.Errorf("seed %d: %s\nto see it: go test -v ./test/sim -seed %d", *first+uint64(n-1), strings.Join(w.wrongs, "\n"), *first+uint64(n-1))
+				}
+			}
+		})
+	}
+	all.Wait()
+	t.Logf("%d seeds, %d steps, %d events; %d seeds found something wrong", count, steps.Load(), events.Load(), failed.Load())
+}
+
+func TestASeedGivesTheSameRunEachTime(t *testing.T) {
+	for seed := range uint64(20) {
+		one, two := run(t, seed, true), run(t, seed, true)
+		for i := range max(len(one.trace), len(two.trace)) {
+			if i >= len(one.trace) || i >= len(two.trace) || one.trace[i] != two.trace[i] {
+				from := max(0, i-5)
+				t.Fatalf("seed %d goes two ways after line %d:\n%s\n---\n%s", seed, i,
+					strings.Join(one.trace[from:min(len(one.trace), i+3)], "\n"), strings.Join(two.trace[from:min(len(two.trace), i+3)], "\n"))
+			}
+		}
+		if !slices.Equal(one.wrongs, two.wrongs) {
+			t.Errorf("seed %d finds %v and %v", seed, one.wrongs, two.wrongs)
+		}
+	}
+}
+
+// live is the life of the world: clients do what they have to while things go wrong; then all is well and everything catches up.
+func (w *world) live() {
+	for _, p := range w.processes {
+		p.start()
+		w.step()
+	}
+	for _, c := range w.clients {
+		go c.run()
+	}
+	w.until("the clients are done", 10*time.Minute, func() bool {
+		return w.steps > 3000 || !slices.ContainsFunc(w.clients, func(c *client) bool { return !c.done })
+	})
+	w.heal()
+	w.until("the clients are done", time.Minute, func() bool { return !slices.ContainsFunc(w.clients, func(c *client) bool { return !c.done }) })
+	w.until("everything has caught up", time.Minute, w.quiet)
+	w.check()
+	for _, p := range w.processes {
+		p.kill()
+	}
+	w.flush()
+}
+
+// until goes on until something is true. It is wrong that it takes longer than the time given.
+func (w *world) until(what string, limit time.Duration, true func() bool) {
+	for began := time.Now(); !true(); w.step() {
+		if time.Since(began) > limit {
+			w.wrong("not within %v: %s", limit, what)
+			return
+		}
+	}
+}
+
+// heal ends all trouble: every process runs, every clock is right, nothing is lost any more.
+func (w *world) heal() {
+	w.note("all is well from here on")
+	w.storm, w.database.away, w.database.ahead = false, 0, 0
+	for _, p := range w.processes {
+		p.stalled, p.skew = 0, 0
+		if !p.up {
+			w.until(p.name+" has ended", time.Minute, func() bool { return p.dead })
+			p.start()
+		}
+	}
+}
+
+// String names a client in messages.
+func (c *client) String() string { return fmt.Sprintf("%s with %d things left", c.name, c.left) }
