@@ -18,7 +18,7 @@ var known = []*fault.Fault{
 	fault.Of(nil), wire.ErrInvalidBody, wire.ErrInvalidField, wire.ErrUnknownCommand,
 	errNoRoute, errInvalidPath, errInvalidID, errMethod, errBodyTooLarge, errBodyBroken, errTimeout, errMediaType, errInvalidHeader,
 	errInvalidParam, errInvalidCursor, errLineTooLong, errTooManyLines, errTooManyStreams, errBrokenOff, errNoAPI, errCrossSite,
-	engine.ErrOverloaded, engine.ErrStopping, engine.ErrVersionMismatch, engine.ErrKeyMismatch, engine.ErrEffectiveInFuture,
+	engine.ErrOverloaded, engine.ErrStopping, engine.ErrClientLeft, engine.ErrVersionMismatch, engine.ErrKeyMismatch, engine.ErrEffectiveInFuture,
 	engine.ErrAtomicRefused, engine.ErrStreamUnreadable, engine.ErrNoVersion, engine.ErrNoEvent, engine.ErrPositionAhead,
 	engine.ErrViewBehind, engine.ErrNoCheckpoints, engine.ErrNoOperation, engine.ErrRebuildRunning, engine.ErrNoArchive, engine.ErrArchiveUnbacked, engine.ErrArchiveRunning, engine.ErrBehindFailure,
 	ports.ErrArchiveUnavailable, ports.ErrArchiveMissing, ports.ErrArchiveDamaged, ports.ErrBackupRefused, ports.ErrBackupElsewhere, engine.ErrOtherLedger, engine.ErrImportUnfinished,

@@ -92,11 +92,14 @@ func (c *client) command(key string) books.Command {
 		told.Expected = &known.Version
 	}
 	verbs := []string{
-		"deposit", "deposit", "deposit", "deposit", "withdraw", "withdraw", "withdraw", "transfer", "transfer", "transfer",
-		"correct", "correct", "set-overdraft-limit", "freeze", "unfreeze", "unfreeze", "close",
+		"deposit", "deposit", "deposit", "deposit", "deposit", "deposit", "withdraw", "withdraw", "withdraw", "transfer", "transfer", "transfer",
+		"transfer", "correct", "correct", "set-overdraft-limit", "set-overdraft-limit", "freeze", "unfreeze", "unfreeze", "unfreeze",
 	}
-	if told.Verb = verbs[c.random.IntN(len(verbs))]; known.Version == 0 && c.random.IntN(4) > 0 {
+	if told.Verb = verbs[c.random.IntN(len(verbs))]; known.Version == 0 && c.random.IntN(3) > 0 {
 		told.Verb = "create"
+	}
+	if told.Verb == "freeze" && c.random.IntN(4) == 0 {
+		told.Verb = "close"
 	}
 	switch told.Verb {
 	case "create", "set-overdraft-limit":

@@ -186,7 +186,7 @@ func (w *world) disturb() {
 		p.skew = w.jump()
 		w.note("the clock of %s is wrong by %v", p.name, p.skew)
 	case roll < 83:
-		w.database.ahead = max(0, w.jump())
+		w.database.ahead += max(0, w.jump()) // back would only prolong leases
 		w.note("the clock of the store is ahead by %v", w.database.ahead)
 	case roll < 88:
 		w.throwOut()

@@ -119,7 +119,7 @@ func (w *world) until(what string, limit time.Duration, true func() bool) {
 // heal ends all trouble: every process runs, every clock is right, nothing is lost any more.
 func (w *world) heal() {
 	w.note("all is well from here on")
-	w.storm, w.database.away, w.database.ahead = false, 0, 0
+	w.storm, w.database.away = false, 0
 	for _, p := range w.processes {
 		p.stalled, p.skew = 0, 0
 		if !p.up {
