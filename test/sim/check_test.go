@@ -15,10 +15,8 @@ import (
 // quiet reports whether the views, the bus and the reactor have come to where the store is.
 func (w *world) quiet() bool {
 	head := w.head()
-	for _, name := range []string{engine.RelayCheckpoint(topic), "reactor:letters"} {
-		if at, err := w.store.Checkpoint(context.Background(), name); err != nil || at != head {
-			return false
-		}
+	if len(w.bus.told) < int(head) || len(w.reacted) < int(head) {
+		return false
 	}
 	for _, v := range w.shown() {
 		if p, err := v.Progress(context.Background()); err != nil || p.Checkpoint != head || !p.Open {
@@ -57,11 +55,6 @@ func (w *world) check() {
 	w.checkViews()
 	w.checkOrder("the bus was given", w.bus.places())
 	w.checkOrder("the reactor was shown", w.reacted)
-	for p := es.Position(1); p <= w.head(); p++ {
-		if !w.bus.told[p.EventID()] {
-			w.wrong("the relay goes on behind %s, which the bus has not taken", p.EventID())
-		}
-	}
 	w.checkHistory()
 	verify := engine.Verification{History: engine.StoreHistory{Store: w.store}}
 	if err := verify.Run(context.Background()); err != nil {

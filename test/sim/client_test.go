@@ -31,7 +31,7 @@ type client struct {
 
 func newClient(w *world, n int, seed uint64, accounts int) *client {
 	return &client{
-		world: w, name: fmt.Sprint("client ", n), random: rand.New(rand.NewPCG(seed, uint64(100+n))), accounts: accounts, left: 12,
+		world: w, name: fmt.Sprint("client ", n), random: rand.New(rand.NewPCG(seed, uint64(100+n))), accounts: accounts, left: 10 + w.random.IntN(25),
 		newest: map[string]books.Reading{}, place: map[string]es.Position{},
 	}
 }

@@ -80,7 +80,6 @@ func (p *process) see() ports.Views {
 
 // kill ends a life at once. What was on its way to the store may arrive.
 func (p *process) kill() {
-	p.note("%s is killed", p.name)
 	p.mu.Lock()
 	p.dead, p.life.killed = true, true
 	p.mu.Unlock()
@@ -113,7 +112,6 @@ func (p *process) cut() {
 
 // stop asks a process to end, as a supervisor does. It goes on with what it has begun.
 func (p *process) stop() {
-	p.note("%s is stopped", p.name)
 	p.life.end()
 	p.up = false
 	going := p.life
@@ -167,37 +165,44 @@ func interrupted(err error) bool {
 // disturb does something that nobody asked for.
 func (w *world) disturb() {
 	p := w.processes[w.random.IntN(len(w.processes))]
-	switch roll := w.random.IntN(100); {
-	case !p.up:
+	if !p.up {
 		if p.dead {
 			p.start()
 		}
-	case roll < 25:
-		p.kill()
-	case roll < 35:
-		p.stop()
-	case roll < 55:
-		p.stalled = w.steps + 20 + w.random.IntN(150)
-		w.note("%s stands still until step %d", p.name, p.stalled)
-	case roll < 65:
-		w.database.away = w.steps + w.random.IntN(60)
-		w.note("the store is away until step %d", w.database.away)
-	case roll < 75:
-		p.skew = w.jump()
-		w.note("the clock of %s is wrong by %v", p.name, p.skew)
-	case roll < 83:
-		w.database.ahead += max(0, w.jump()) // back would only prolong leases
-		w.note("the clock of the store is ahead by %v", w.database.ahead)
-	case roll < 88:
-		w.throwOut()
-	case roll < 93 && !p.bare:
-		_, err := p.life.engine.Rebuild(as(p.life.ctx, "rebuild"))
-		w.note("%s is asked for a rebuild: %v", p.name, err)
-	default:
-		w.crash()
+		return
+	}
+	for _, trouble := range []struct {
+		chance int // of 100
+		what   string
+		do     func()
+	}{
+		{25, "a process is killed", p.kill},
+		{10, "a process is stopped", p.stop},
+		{20, "a process stands still", func() { p.stalled = w.steps + 20 + w.random.IntN(150) }},
+		{10, "the store is away", func() { w.database.away = w.steps + w.random.IntN(60) }},
+		{10, "a clock of a process jumps", func() { p.skew = w.jump() }},
+		{8, "the clock of the store jumps", func() { w.database.ahead += max(0, w.jump()) }}, // back would only prolong leases
+		{5, "a unit of work is thrown out", w.throwOut},
+		{5, "the views are built anew", p.rebuild},
+		{7, "the store crashes", w.crash},
+	} {
+		if w.random.IntN(100) < trouble.chance {
+			w.met[trouble.what]++
+			w.note("%s: %s", p.name, trouble.what)
+			trouble.do()
+			break
+		}
 	}
 	if w.random.IntN(3) == 0 {
 		time.Sleep(time.Duration(w.random.Int64N(int64(3 * time.Second))))
+	}
+}
+
+// rebuild asks a process to build its views anew.
+func (p *process) rebuild() {
+	if !p.bare {
+		_, err := p.life.engine.Rebuild(as(p.life.ctx, "rebuild"))
+		p.note("%s is asked for a rebuild: %v", p.name, err)
 	}
 }
 
@@ -210,14 +215,12 @@ func (w *world) jump() time.Duration {
 // throwOut ends the unit of work of a process that takes too long, as a database does.
 func (w *world) throwOut() {
 	if u := w.database.unit; u != nil {
-		w.note("the unit of work of %s is thrown out", u.store.process.name)
 		u.free()
 	}
 }
 
 // crash makes the store forget what it may: the last places of some checkpoints.
 func (w *world) crash() {
-	w.note("the store crashes")
 	w.throwOut()
 	for name, all := range w.database.saved {
 		if len(all) > 1 {

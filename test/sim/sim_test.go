@@ -52,12 +52,19 @@ func TestWhatClientsAreToldHoldsWhateverHappens(t *testing.T) {
 	}
 	var all sync.WaitGroup
 	var next, steps, events, failed atomic.Int64
+	var mu sync.Mutex
+	met := map[string]int{}
 	for range 2 {
 		all.Go(func() {
 			for n := next.Add(1); n <= int64(count); n = next.Add(1) {
 				w := run(t, *first+uint64(n-1), false)
 				steps.Add(int64(w.steps))
 				events.Add(int64(w.head()))
+				mu.Lock()
+				for what, n := range w.met {
+					met[what] += n
+				}
+				mu.Unlock()
 				if len(w.wrongs) > 0 && failed.Add(1) <= 5 {
 					t.Errorf("seed %d: %s\nto see it: go test -v ./test/sim -seed %d", *first+uint64(n-1), strings.Join(w.wrongs, "\n"), *first+uint64(n-1))
 				}
@@ -65,7 +72,7 @@ func TestWhatClientsAreToldHoldsWhateverHappens(t *testing.T) {
 		})
 	}
 	all.Wait()
-	t.Logf("%d seeds, %d steps, %d events; %d seeds found something wrong", count, steps.Load(), events.Load(), failed.Load())
+	t.Logf("%d seeds, %d steps, %d events; %d seeds found something wrong\nwhat went wrong on purpose: %v", count, steps.Load(), events.Load(), failed.Load(), met)
 }
 
 func TestASeedGivesTheSameRunEachTime(t *testing.T) {

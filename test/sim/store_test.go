@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"daybook/core/es"
@@ -113,7 +114,7 @@ func (s *store) Release(ctx context.Context, name string, token ports.Token) err
 
 // Begin waits for the write lock.
 func (s *store) Begin(ctx context.Context, needs ports.Needs) (ports.Unit, error) {
-	u := &unit{store: s}
+	u := &unit{store: s, needs: needs}
 	err := s.port(ctx, &call{
 		from: s.process, kind: reads, what: fmt.Sprintf("begin %d keys, %d streams", len(needs.Keys), len(needs.Streams)),
 		ready: func() bool { return s.database.unit == nil },
@@ -134,7 +135,17 @@ func (s *store) Begin(ctx context.Context, needs ports.Needs) (ports.Unit, error
 type unit struct {
 	ports.Unit
 	store *store
+	needs ports.Needs
 	ended bool // for its process
+}
+
+// Known leaves out what the process says that it knows, as a store may.
+func (u *unit) Known() ports.Known {
+	known := u.Unit.Known()
+	for i, n := range u.needs.Streams {
+		known.Tails[i] = slices.DeleteFunc(known.Tails[i], func(e es.Recorded) bool { return e.Position <= n.At })
+	}
+	return known
 }
 
 // Commit may end in doubt: then the write lock may be kept until the commit is done after all.

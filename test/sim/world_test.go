@@ -36,7 +36,8 @@ type world struct {
 	clients   []*client
 
 	steps int
-	storm bool // things go wrong
+	met   map[string]int // how often what went wrong
+	storm bool           // things go wrong
 
 	mu      sync.Mutex // guards what follows: goroutines that were woken in one step run at once
 	calls   []*call
@@ -74,7 +75,7 @@ func newWorld(seed uint64, keep bool) *world {
 	random := rand.New(rand.NewPCG(seed, 6))
 	some := func(chances ...float64) float64 { return chances[random.IntN(len(chances))] }
 	w := &world{
-		random: random, begun: time.Now(), store: memstore.New(), storm: true, keep: keep, seen: map[es.Position]bool{},
+		random: random, begun: time.Now(), store: memstore.New(), storm: true, keep: keep, seen: map[es.Position]bool{}, met: map[string]int{},
 		luck: luck{
 			unavailable: some(0, 0.01, 0.05, 0.2), unsaid: some(0, 0.02, 0.1), doubtful: some(0, 0.05, 0.3),
 			lost: some(0, 0.2, 0.9), repeated: some(0, 0.2), forgotten: some(0, 0.3), disturbed: some(0.003, 0.01, 0.03),
@@ -250,6 +251,9 @@ func (w *world) let(c *call) {
 			c.undo()
 		}
 		return
+	}
+	if f != good {
+		w.met["a call "+f.String()]++
 	}
 	w.note("%s: %s %s", c.name(), c.what, f)
 	c.turn <- f
