@@ -36,6 +36,8 @@ func (s *sequencer) submit(ctx context.Context, t *Ticket, wait bool) error {
 	select {
 	case <-s.stopped:
 		return ErrStopping
+	case <-ctx.Done():
+		return ctx.Err()
 	default:
 	}
 	if !wait {

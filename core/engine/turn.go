@@ -9,6 +9,9 @@ func newTurn() turn { return make(turn, 1) }
 
 // take waits until nobody else has the turn. An error means that the context has ended, and nothing was taken.
 func (t turn) take(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	select {
 	case t <- struct{}{}:
 		return nil

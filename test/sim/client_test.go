@@ -150,7 +150,7 @@ func (c *client) read(ctx context.Context) {
 		return
 	}
 	m := registry().Modules[0]
-	f, err := p.life.engine.StateAt(as(p.life.ctx, c.name), m, id, engine.Until{})
+	f, err := p.life.engine.StateAt(as(p.life.lines, c.name), m, id, engine.Until{})
 	r := books.Reading{Account: id}
 	switch {
 	case err == nil:
@@ -171,7 +171,7 @@ func (c *client) view(ctx context.Context) {
 		return
 	}
 	m, e := registry().Modules[0], p.life.engine
-	ctx = as(p.life.ctx, c.name)
+	ctx = as(p.life.lines, c.name)
 	if err := e.AwaitView(ctx, c.place[id], 1013*time.Millisecond); err != nil {
 		c.internal("wait for the view of "+id, err)
 		return

@@ -74,7 +74,7 @@ func (c *client) submit(ctx context.Context, requests []engine.Request) *attempt
 	}
 	name, _ := ctx.Value(who{}).(string)
 	a.life = p.life
-	a.ctx, a.forget = context.WithTimeout(as(p.life.ctx, name), c.luck.haste+time.Duration(c.random.Int64N(int64(3*time.Second))))
+	a.ctx, a.forget = context.WithTimeout(as(p.life.lines, name), c.luck.haste+time.Duration(c.random.Int64N(int64(3*time.Second))))
 	a.ticket, a.err = p.life.engine.Submit(a.ctx, len(requests) > 1, requests...)
 	c.note("%s sends %+v to %s", name, requests[0].Command.Body, p.name)
 	return a

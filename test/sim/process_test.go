@@ -34,6 +34,8 @@ type process struct {
 type life struct {
 	ctx     context.Context
 	end     context.CancelFunc
+	lines   context.Context // of its clients, which are cut when it is killed
+	cut     context.CancelFunc
 	killed  bool // whom it was about to answer has heard nothing
 	engine  *engine.Engine
 	running sync.WaitGroup
@@ -49,6 +51,7 @@ func (p *process) start() {
 	p.mu.Unlock()
 	l := &life{}
 	l.ctx, l.end = context.WithCancel(context.Background())
+	l.lines, l.cut = context.WithCancel(context.Background())
 	p.up, p.life = true, l
 	p.note("%s starts", p.name)
 	o := engine.Options{
@@ -84,6 +87,7 @@ func (p *process) kill() {
 	p.dead, p.life.killed = true, true
 	p.mu.Unlock()
 	p.life.end()
+	p.life.cut()
 	synctest.Wait()
 	p.cut()
 	p.life.running.Wait()

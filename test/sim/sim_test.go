@@ -76,7 +76,7 @@ func TestWhatClientsAreToldHoldsWhateverHappens(t *testing.T) {
 }
 
 func TestASeedGivesTheSameRunEachTime(t *testing.T) {
-	for seed := range uint64(20) {
+	for seed := range uint64(50) {
 		one, two := run(t, seed, true), run(t, seed, true)
 		for i := range max(len(one.trace), len(two.trace)) {
 			if i >= len(one.trace) || i >= len(two.trace) || one.trace[i] != two.trace[i] {
