@@ -148,7 +148,7 @@ type observer struct {
 
 func (o *observer) Failed(what string, err error) {
 	o.note("%s could not %s: %v", o.name, what, err)
-	if !o.dead {
+	if !o.dead && (what != "use a snapshot" || o.luck.damaged == 0) {
 		o.internal(what, err)
 	}
 }

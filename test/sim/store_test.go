@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -20,6 +21,21 @@ type database struct {
 	ahead  time.Duration
 	leases ports.LocalLeases
 	saved  map[string][]es.Position // all that was saved under a name, for a crash to lose
+	given  map[grant]bool
+}
+
+// grant is a lease that a process was given, or asked for and may have been given.
+type grant struct {
+	lease   string
+	process *process
+	token   ports.Token
+}
+
+// checkToken checks that a process writes under a lease with a token that it was given.
+func (d *database) checkToken(lease string, p *process, token ports.Token) {
+	if !d.given[grant{lease, p, token}] {
+		d.wrong("%s writes under the lease %s with the token %d, which it was never given", p.name, lease, token)
+	}
 }
 
 // store is the store as one process reaches it: calls wait for their turn, fail, are done without a word, or end with the process.
@@ -73,13 +89,19 @@ func (s *store) Wait(ctx context.Context, past es.Position) error {
 	}, ports.ErrStoreUnavailable)
 }
 
-// Snapshot may find that it is gone.
+// Snapshot may find that it is gone, or damaged.
 func (s *store) Snapshot(ctx context.Context, stream es.StreamID, upTo es.Position) (*ports.Snapshot, error) {
 	return read(ctx, s, fmt.Sprintf("snapshot of %s up to %d", stream, upTo), func() (*ports.Snapshot, error) {
-		if s.storm && s.random.Float64() < s.luck.forgotten {
+		kept, err := s.Store.Snapshot(ctx, stream, upTo)
+		switch {
+		case err != nil || kept == nil || !s.storm:
+		case s.random.Float64() < s.luck.forgotten:
 			return nil, nil
+		case s.random.Float64() < s.luck.damaged:
+			kept.Body = bytes.Clone(kept.Body)
+			kept.Body[s.random.IntN(len(kept.Body))] ^= 1 << s.random.IntN(8)
 		}
-		return s.Store.Snapshot(ctx, stream, upTo)
+		return kept, err
 	})
 }
 
@@ -88,6 +110,9 @@ func (s *store) SaveSnapshots(ctx context.Context, all []ports.Snapshot) error {
 }
 
 func (s *store) SaveCheckpoint(ctx context.Context, name string, token ports.Token, p es.Position) error {
+	if token != 0 { // a rebuild needs none
+		s.database.checkToken(name, s.process, token)
+	}
 	return s.ask(ctx, changes, fmt.Sprintf("save %s at %d", name, p), func() error {
 		if err := s.database.leases.Check(name, token); err != nil {
 			return err
@@ -100,6 +125,7 @@ func (s *store) SaveCheckpoint(ctx context.Context, name string, token ports.Tok
 func (s *store) Lease(ctx context.Context, name, holder string, ttl time.Duration) (token ports.Token, err error) {
 	err = s.ask(ctx, changes, "lease "+name, func() (err error) {
 		token, err = s.database.leases.Lease(name, holder, time.Now().Add(s.database.ahead), ttl)
+		s.database.given[grant{name, s.process, token}] = err == nil
 		return err
 	})
 	return token, err

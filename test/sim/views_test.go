@@ -17,16 +17,22 @@ type views struct {
 // Shared implements ports.Views.
 func (v *views) Shared() bool { return true }
 
+// write is ask for what only who holds the lease may do.
+func (v *views) write(ctx context.Context, token ports.Token, what string, act func() error) error {
+	v.database.checkToken("views", v.process, token)
+	return v.ask(ctx, changes, what, act)
+}
+
 func (v *views) ask(ctx context.Context, k kind, what string, act func() error) error {
 	return v.port(ctx, &call{from: v.process, kind: k, what: what, act: act}, ports.ErrViewUnavailable)
 }
 
 func (v *views) Reset(ctx context.Context, token ports.Token) error {
-	return v.ask(ctx, changes, "empty the views", func() error { return v.Views.Reset(context.WithoutCancel(ctx), token) })
+	return v.write(ctx, token, "empty the views", func() error { return v.Views.Reset(context.WithoutCancel(ctx), token) })
 }
 
 func (v *views) Open(ctx context.Context, token ports.Token) error {
-	return v.ask(ctx, changes, "open the views", func() error { return v.Views.Open(context.WithoutCancel(ctx), token) })
+	return v.write(ctx, token, "open the views", func() error { return v.Views.Open(context.WithoutCancel(ctx), token) })
 }
 
 func (v *views) Progress(ctx context.Context) (p ports.Progress, err error) {
@@ -38,7 +44,7 @@ func (v *views) Progress(ctx context.Context) (p ports.Progress, err error) {
 }
 
 func (v *views) Write(ctx context.Context, token ports.Token, all []ports.Change, from, to es.Position, hash es.Hash) error {
-	return v.ask(ctx, changes, fmt.Sprintf("write the views from %d to %d", from, to), func() error {
+	return v.write(ctx, token, fmt.Sprintf("write the views from %d to %d", from, to), func() error {
 		return v.Views.Write(context.WithoutCancel(ctx), token, all, from, to, hash)
 	})
 }
@@ -61,5 +67,5 @@ func (v *views) Beside(ctx context.Context, token ports.Token) (set ports.ViewSe
 }
 
 func (v *views) Swap(ctx context.Context, token ports.Token) error {
-	return v.ask(ctx, changes, "swap the views", func() error { return v.Views.Swap(context.WithoutCancel(ctx), token) })
+	return v.write(ctx, token, "swap the views", func() error { return v.Views.Swap(context.WithoutCancel(ctx), token) })
 }

@@ -58,6 +58,7 @@ type luck struct {
 	lost        float64 // a message is lost
 	repeated    float64
 	forgotten   float64 // a snapshot is gone
+	damaged     float64
 	disturbed   float64 // in a step, something else happens: see disturb
 	haste       time.Duration
 }
@@ -78,11 +79,11 @@ func newWorld(seed uint64, keep bool) *world {
 		random: random, begun: time.Now(), store: memstore.New(), storm: true, keep: keep, seen: map[es.Position]bool{}, met: map[string]int{},
 		luck: luck{
 			unavailable: some(0, 0.01, 0.05, 0.2), unsaid: some(0, 0.02, 0.1), doubtful: some(0, 0.05, 0.3),
-			lost: some(0, 0.2, 0.9), repeated: some(0, 0.2), forgotten: some(0, 0.3), disturbed: some(0.003, 0.01, 0.03),
+			lost: some(0, 0.2, 0.9), repeated: some(0, 0.2), forgotten: some(0, 0.3), damaged: some(0, 0, 0.3), disturbed: some(0.003, 0.01, 0.03),
 			haste: []time.Duration{10 * time.Microsecond, time.Millisecond, 20 * time.Millisecond}[random.IntN(3)],
 		},
 	}
-	w.database = database{world: w, saved: map[string][]es.Position{}}
+	w.database = database{world: w, saved: map[string][]es.Position{}, given: map[grant]bool{}}
 	w.bus = &bus{world: w, told: map[string]bool{}}
 	if random.IntN(2) == 0 {
 		w.views = memviews.New(registry())
