@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"sync/atomic"
 	"time"
 
 	"daybook/core/account"
@@ -21,7 +22,7 @@ type client struct {
 	random   *rand.Rand // its own: clients that are woken in one step do not share what is random
 	accounts int
 	left     int // things to do
-	done     bool
+	done     atomic.Bool
 	orders   []*order
 	readings []books.Op
 	newest   map[string]books.Reading // what it has heard of each account
@@ -43,9 +44,9 @@ func (c *client) run() {
 		c.turn(ctx, "goes on")
 		switch roll := c.random.IntN(20); {
 		case roll < 2:
-			c.read(ctx)
+			c.read()
 		case roll < 4:
-			c.view(ctx)
+			c.view()
 		case roll < 6 && len(c.orders) > 0:
 			c.repeat(ctx, c.orders[c.random.IntN(len(c.orders))])
 		case roll < 7 && len(c.orders) > 0:
@@ -54,7 +55,7 @@ func (c *client) run() {
 			c.order(ctx)
 		}
 	}
-	c.done = true
+	c.done.Store(true)
 }
 
 // turn waits until the scheduler lets the client go on.
@@ -65,7 +66,11 @@ func (c *client) turn(ctx context.Context, what string) {
 }
 
 // now is the clock of histories: what happens in one step happens at once.
-func (w *world) now() int64 { return int64(w.steps) }
+func (w *world) now() int64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return int64(w.steps)
+}
 
 // order sends something new until it is settled, or gives up.
 func (c *client) order(ctx context.Context) {
@@ -144,7 +149,7 @@ func (c *client) request(command *books.Command) engine.Request {
 }
 
 // read reads an account from its history: what is there now.
-func (c *client) read(ctx context.Context) {
+func (c *client) read() {
 	p, id, called := c.anyone(), fmt.Sprint("acc-", c.random.IntN(c.accounts)), c.now()
 	if p == nil {
 		return
@@ -165,13 +170,13 @@ func (c *client) read(ctx context.Context) {
 }
 
 // view reads an account from a view that is to show what the client knows of.
-func (c *client) view(ctx context.Context) {
+func (c *client) view() {
 	p, id := c.anyone(), fmt.Sprint("acc-", c.random.IntN(c.accounts))
 	if p == nil {
 		return
 	}
 	m, e := registry().Modules[0], p.life.engine
-	ctx = as(p.life.lines, c.name)
+	ctx := as(p.life.lines, c.name)
 	if err := e.AwaitView(ctx, c.place[id], 1013*time.Millisecond); err != nil {
 		c.internal("wait for the view of "+id, err)
 		return

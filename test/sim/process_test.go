@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing/synctest"
 	"time"
 
@@ -22,8 +23,8 @@ type process struct {
 	name    string
 	bare    bool // it has a small cache and makes no views
 	lives   int
-	stalled int           // none of its calls is let through before this step
-	skew    time.Duration // of its clock
+	stalled int          // none of its calls is let through before this step
+	skew    atomic.Int64 // of its clock, a time.Duration
 
 	up   bool
 	dead bool // guarded by world.mu: nothing of it goes on
@@ -56,7 +57,7 @@ func (p *process) start() {
 	p.note("%s starts", p.name)
 	o := engine.Options{
 		Registry: registry(), Store: &store{p.world.store, p}, Bus: &link{p.bus, p}, Views: p.see(), Observer: &observer{process: p},
-		Now: func() time.Time { return time.Now().Add(p.skew) }, EventsTopic: topic, Process: fmt.Sprintf("%s%d", p.name, p.lives),
+		Now: func() time.Time { return time.Now().Add(time.Duration(p.skew.Load())) }, EventsTopic: topic, Process: fmt.Sprintf("%s%d", p.name, p.lives),
 		Reactors: []engine.Reactor{{Name: "letters", React: p.react}}, SnapshotEvery: 3, QueueSize: 64,
 	}
 	if p.bare {
@@ -148,7 +149,10 @@ type observer struct {
 
 func (o *observer) Failed(what string, err error) {
 	o.note("%s could not %s: %v", o.name, what, err)
-	if !o.dead && (what != "use a snapshot" || o.luck.damaged == 0) {
+	o.mu.Lock()
+	gone := o.dead
+	o.mu.Unlock()
+	if !gone && (what != "use a snapshot" || o.luck.damaged == 0) {
 		o.internal(what, err)
 	}
 }
@@ -184,7 +188,7 @@ func (w *world) disturb() {
 		{10, "a process is stopped", p.stop},
 		{20, "a process stands still", func() { p.stalled = w.steps + 20 + w.random.IntN(150) }},
 		{10, "the store is away", func() { w.database.away = w.steps + w.random.IntN(60) }},
-		{10, "a clock of a process jumps", func() { p.skew = w.jump() }},
+		{10, "a clock of a process jumps", func() { p.skew.Store(int64(w.jump())) }},
 		{8, "the clock of the store jumps", func() { w.database.ahead += max(0, w.jump()) }}, // back would only prolong leases
 		{5, "a unit of work is thrown out", w.throwOut},
 		{5, "the views are built anew", p.rebuild},

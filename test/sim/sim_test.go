@@ -22,7 +22,7 @@ var (
 	first = flag.Uint64("first", 1, "the first seed")
 )
 
-// few is how many seeds are enough for go test -short.
+// few is how many seeds are enough for go test -short, and with the race detector.
 const few = 200
 
 // run is one run, in a bubble, and what was wrong in it.
@@ -47,7 +47,7 @@ func TestWhatClientsAreToldHoldsWhateverHappens(t *testing.T) {
 		return
 	}
 	count := *seeds
-	if testing.Short() {
+	if testing.Short() || slow {
 		count = min(count, few)
 	}
 	var all sync.WaitGroup
@@ -101,10 +101,10 @@ func (w *world) live() {
 		go c.run()
 	}
 	w.until("the clients are done", 10*time.Minute, func() bool {
-		return w.steps > 3000 || !slices.ContainsFunc(w.clients, func(c *client) bool { return !c.done })
+		return w.steps > 3000 || !slices.ContainsFunc(w.clients, func(c *client) bool { return !c.done.Load() })
 	})
 	w.heal()
-	w.until("the clients are done", time.Minute, func() bool { return !slices.ContainsFunc(w.clients, func(c *client) bool { return !c.done }) })
+	w.until("the clients are done", time.Minute, func() bool { return !slices.ContainsFunc(w.clients, func(c *client) bool { return !c.done.Load() }) })
 	w.until("everything has caught up", time.Minute, w.quiet)
 	w.check()
 	for _, p := range w.processes {
@@ -128,7 +128,8 @@ func (w *world) heal() {
 	w.note("all is well from here on")
 	w.storm, w.database.away = false, 0
 	for _, p := range w.processes {
-		p.stalled, p.skew = 0, 0
+		p.stalled = 0
+		p.skew.Store(0)
 		if !p.up {
 			w.until(p.name+" has ended", time.Minute, func() bool { return p.dead })
 			p.start()

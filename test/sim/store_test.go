@@ -21,7 +21,7 @@ type database struct {
 	ahead  time.Duration
 	leases ports.LocalLeases
 	saved  map[string][]es.Position // all that was saved under a name, for a crash to lose
-	given  map[grant]bool
+	given  map[grant]bool           // guarded by world.mu
 }
 
 // grant is a lease that a process was given, or asked for and may have been given.
@@ -33,7 +33,10 @@ type grant struct {
 
 // checkToken checks that a process writes under a lease with a token that it was given.
 func (d *database) checkToken(lease string, p *process, token ports.Token) {
-	if !d.given[grant{lease, p, token}] {
+	d.mu.Lock()
+	ok := d.given[grant{lease, p, token}]
+	d.mu.Unlock()
+	if !ok {
 		d.wrong("%s writes under the lease %s with the token %d, which it was never given", p.name, lease, token)
 	}
 }
@@ -125,6 +128,8 @@ func (s *store) SaveCheckpoint(ctx context.Context, name string, token ports.Tok
 func (s *store) Lease(ctx context.Context, name, holder string, ttl time.Duration) (token ports.Token, err error) {
 	err = s.ask(ctx, changes, "lease "+name, func() (err error) {
 		token, err = s.database.leases.Lease(name, holder, time.Now().Add(s.database.ahead), ttl)
+		s.mu.Lock()
+		defer s.mu.Unlock()
 		s.database.given[grant{name, s.process, token}] = err == nil
 		return err
 	})

@@ -35,7 +35,7 @@ type world struct {
 	processes []*process
 	clients   []*client
 
-	steps int
+	steps int            // written with mu
 	met   map[string]int // how often what went wrong
 	storm bool           // things go wrong
 
@@ -197,7 +197,9 @@ func (w *world) port(ctx context.Context, c *call, unavailable error) error {
 func (w *world) step() {
 	time.Sleep(1 + time.Duration(w.random.Int64N(int64(w.luck.haste))))
 	synctest.Wait()
+	w.mu.Lock()
 	w.steps++
+	w.mu.Unlock()
 	if w.storm && w.random.Float64() < w.luck.disturbed {
 		w.disturb()
 		synctest.Wait()
