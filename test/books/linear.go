@@ -33,12 +33,19 @@ const Forever = math.MaxInt64
 // those answers. An op that nobody was told of counts if it has events. The order is that of all accounts together, so that of each
 // account is linearizable too.
 func (b *Books) CheckHistory(history []Op, wrong Wrong) {
-	var ops []porcupine.Operation
+	var settled []*Op
 	for _, op := range history {
-		if op = b.settle(op); op.Read == nil && len(op.Commands) == 0 {
-			continue
+		if op = b.settle(op); op.Read != nil || len(op.Commands) > 0 {
+			settled = append(settled, &op)
 		}
-		ops = append(ops, porcupine.Operation{Input: &op, Call: op.Called, Return: op.Answered})
+	}
+	if !b.pin(settled) {
+		wrong("what clients were answered contradicts the order of positions: the history is not linearizable")
+		return
+	}
+	ops := make([]porcupine.Operation, len(settled))
+	for i, op := range settled {
+		ops[i] = porcupine.Operation{Input: op, Call: op.Called, Return: op.Answered}
 	}
 	switch porcupine.CheckOperationsTimeout(b.model(), ops, time.Minute) {
 	case porcupine.Ok:

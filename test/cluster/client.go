@@ -107,14 +107,17 @@ func Post(ctx context.Context, base, path, body, key string) *Answer {
 	return a
 }
 
+// wasRead is the word for success.
+const wasRead = "read"
+
 // read gets a document and says in a word how that went.
-func read(ctx context.Context, url string) string {
-	err := Get(ctx, url, nil)
+func read(ctx context.Context, url string, into any) string {
+	err := Get(ctx, url, into)
 	var op *net.OpError
 	status := &StatusError{}
 	switch {
 	case err == nil:
-		return "read"
+		return wasRead
 	case errors.As(err, &status):
 		return fmt.Sprintf("%d %s", status.Status, status.Code)
 	case errors.Is(err, context.DeadlineExceeded):

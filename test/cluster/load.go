@@ -6,6 +6,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -41,9 +42,12 @@ type Load struct {
 	stop context.CancelFunc
 	all  sync.WaitGroup
 
-	mu    sync.Mutex
-	final map[string]Final
-	spell Spell
+	begun time.Time
+
+	mu      sync.Mutex
+	final   map[string]Final
+	history []books.Op
+	spell   Spell
 }
 
 // Final is how a command ended: what the client was told last.
@@ -86,7 +90,7 @@ func (l *Load) Start(t testing.TB) {
 	or(&l.Accounts, 20)
 	or(&l.Pace, 40*time.Millisecond)
 	or(&l.Patience, 15*time.Second)
-	l.t, l.final, l.spell = t, map[string]Final{}, newSpell()
+	l.t, l.final, l.history, l.spell, l.begun = t, map[string]Final{}, nil, newSpell(), time.Now()
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	l.stop = cancel
 	t.Cleanup(l.Stop)
@@ -110,28 +114,37 @@ func (l *Load) Start(t testing.TB) {
 // readers read the first account from a view and from its history, over and over, from any process.
 func (l *Load) readers(ctx context.Context) {
 	for query, kinds := range map[string]func(*Spell) map[string]int{
-		"":           func(s *Spell) map[string]int { return s.Views },
-		"?version=1": func(s *Spell) map[string]int { return s.History },
+		"":     func(s *Spell) map[string]int { return s.Views },
+		asItIs: func(s *Spell) map[string]int { return s.History },
 	} {
 		l.all.Go(func() {
 			for ctx.Err() == nil {
 				targets := l.Targets()
 				one, end := context.WithTimeout(ctx, l.Patience)
-				began := time.Now()
-				how := read(one, targets[rand.IntN(len(targets))]+"/v1/accounts/"+account(hot)+query)
+				called := time.Since(l.begun)
+				var a books.Account
+				how := read(one, targets[rand.IntN(len(targets))]+"/v1/accounts/"+account(hot)+query, &a)
 				end()
 				if ctx.Err() != nil {
 					return
 				}
+				answered := time.Since(l.begun)
 				l.mu.Lock()
 				kinds(&l.spell)[how]++
-				l.spell.Reading = max(l.spell.Reading, time.Since(began))
+				l.spell.Reading = max(l.spell.Reading, answered-called)
+				if query == asItIs && how == wasRead {
+					seen := &books.Reading{Account: a.ID, Version: a.Version, Balance: a.Balance, Status: a.Status}
+					l.history = append(l.history, books.Op{Called: int64(called), Answered: int64(answered), Read: seen})
+				}
 				l.mu.Unlock()
 				Pass(ctx, l.Pace)
 			}
 		})
 	}
 }
+
+// asItIs asks for an account as it is now by its history, of which the store alone is asked.
+const asItIs = "?at=9999-12-31T23:59:59Z"
 
 func or[N int | time.Duration](value *N, otherwise N) {
 	if *value == 0 {
@@ -177,6 +190,7 @@ func (l *Load) carry(ctx context.Context, random *rand.Rand, c books.Command) {
 	stop := context.AfterFunc(ctx, func() { time.AfterFunc(settleWithin, cancel) })
 	defer stop()
 	maybe := false // it may have happened
+	called := time.Since(l.begun)
 	for attempt := 0; ; attempt++ {
 		targets := l.Targets()
 		one, end := context.WithTimeout(deadline, l.Patience)
@@ -190,7 +204,7 @@ func (l *Load) carry(ctx context.Context, random *rand.Rand, c books.Command) {
 		giveUp := c.Verb != "create" && random.IntN(3) == 0
 		switch {
 		case a.Taken(), a.Refused():
-			l.Settle(Final{c, a, attempt > 0})
+			l.remember(called, Final{c, a, attempt > 0})
 			return
 		case a.Unknown():
 			maybe = true
@@ -206,6 +220,15 @@ func (l *Load) carry(ctx context.Context, random *rand.Rand, c books.Command) {
 			return
 		}
 	}
+}
+
+// remember notes how a command ended that was sent for the first time then.
+func (l *Load) remember(called time.Duration, f Final) {
+	l.Settle(f)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	op := books.Op{Called: int64(called), Answered: int64(time.Since(l.begun)), Commands: []books.Told{f.told()}}
+	l.history = append(l.history, op)
 }
 
 func (l *Load) note(a *Answer, took time.Duration) {
@@ -271,4 +294,12 @@ func (l *Load) Finals() map[string]Final {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.final
+}
+
+// History is what clients did and what they were answered, and when: what is held to be linearizable. What had no effect for want of a
+// server is left out.
+func (l *Load) History() []books.Op {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.history)
 }
