@@ -9,6 +9,7 @@ import (
 type ledger struct {
 	accounts  map[string]account
 	position  int64  // of the last event
+	turn      int    // how many ops were taken
 	corrected string // the ids of entries that were taken back, each with a comma behind it
 }
 
@@ -23,28 +24,27 @@ func (l ledger) shows(r *Reading) bool {
 	return a.version == r.Version && a.balance == r.Balance && (r.Status == "" || r.Status == a.status)
 }
 
-// answers reports whether the commands are answered as their clients were told, all taken or one of them refused, and gives the
-// ledger after them.
-func (l ledger) answers(b *Books, commands []Told) (bool, ledger) {
-	next := l
-	for i := range commands {
-		c := &commands[i]
+// answers reports whether the commands of an op are answered as their client was told, all taken in the turn of the op or one of them
+// refused, and gives the ledger after them.
+func (l ledger) answers(b *Books, op *Op) (bool, ledger) {
+	taken, next := op.Commands[0].Became == Taken, l
+	if taken && op.turn != l.turn {
+		return false, l
+	}
+	next.turn++
+	for i := range op.Commands {
+		c := &op.Commands[i]
 		after, ok := next.do(b, &c.Command)
-		if c.Became == Refused {
-			if !ok {
-				return true, l
-			}
-			next = after
-			continue
-		}
-		own := after.accounts[c.Account]
-		if !ok || own.version != c.Version || own.balance != c.Balance || c.Position <= next.position {
+		switch own := after.accounts[c.Account]; {
+		case !ok:
+			return !taken, l
+		case taken && (own.version != c.Version || own.balance != c.Balance):
 			return false, l
 		}
-		after.position = c.Position
 		next = after
+		next.position = max(next.position, c.Position)
 	}
-	return commands[0].Became != Refused, next
+	return taken, next
 }
 
 // do gives the ledger after a command, unless the rules refuse it.

@@ -16,6 +16,8 @@ type Op struct {
 	Called, Answered int64
 	Commands         []Told
 	Read             *Reading
+
+	turn int // of those that were taken, in the order of positions
 }
 
 // Reading is what a client saw of an account. Version zero: there was none.
@@ -87,12 +89,12 @@ func (b *Books) model() porcupine.Model {
 			if op.Read != nil {
 				return l.shows(op.Read), l
 			}
-			return l.answers(b, op.Commands)
+			return l.answers(b, op)
 		},
 		Equal: func(one, other any) bool {
 			a, _ := one.(ledger)
 			b, _ := other.(ledger)
-			return a.position == b.position && a.corrected == b.corrected && maps.Equal(a.accounts, b.accounts)
+			return a.turn == b.turn && a.corrected == b.corrected && maps.Equal(a.accounts, b.accounts)
 		},
 		DescribeOperation: func(input, _ any) string {
 			op, _ := input.(*Op)

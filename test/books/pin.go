@@ -5,9 +5,9 @@ import (
 	"slices"
 )
 
-// pin narrows the times between which ops happened by what is known of their order, so that porcupine has fewer orders to try: what was
-// taken happened in the order of positions, and who saw a version looked after that and before the next. No order is lost by it. It
-// gives false if some op is left without any time.
+// pin gives what was taken its turn, and narrows the times between which ops happened by what is known of their order, so that
+// porcupine has fewer orders to try: what was taken happened in the order of positions, and who saw a version looked after that and
+// before the next. No order is lost by it. It gives false if some op is left without any time.
 func (b *Books) pin(ops []*Op) bool {
 	var taken, read []*Op
 	for _, op := range ops {
@@ -19,6 +19,9 @@ func (b *Books) pin(ops []*Op) bool {
 		}
 	}
 	slices.SortFunc(taken, func(a, b *Op) int { return cmp.Compare(a.position(), b.position()) })
+	for i, op := range taken {
+		op.turn = i
+	}
 	wrote := b.writers(taken)
 	for _, r := range read {
 		if before := wrote[place{r.Read.Account, r.Read.Version}]; before != nil {

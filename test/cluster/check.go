@@ -52,6 +52,14 @@ func CheckAnswers(t testing.TB, b *books.Books, finals map[string]Final) {
 	t.Logf("%d events of %d commands: %v", len(b.Events), len(finals), b.CheckAnswers(told, t.Errorf))
 }
 
+// CheckHistory checks that all that clients of all processes were told could have been told by one process, one after another.
+func CheckHistory(t testing.TB, b *books.Books, load *Load) {
+	t.Helper()
+	began, history := time.Now(), load.History()
+	b.CheckHistory(history, t.Errorf)
+	t.Logf("the history of %d commands and readings was checked in %v", len(history), time.Since(began).Round(time.Millisecond))
+}
+
 // CheckReplays sends some commands again, with their keys, and checks that what was decided is answered as it was the first time.
 func CheckReplays(t testing.TB, base string, finals map[string]Final) {
 	t.Helper()

@@ -90,6 +90,7 @@ func dies(t *testing.T, kill func(*cluster.Program), env ...string) *cluster.Pro
 	books := cluster.ReadBooks(t, p.URL())
 	cluster.CheckAnswers(t, books, load.Finals())
 	cluster.CheckViews(t, books, p.URL(), patience)
+	cluster.CheckHistory(t, books, load)
 	cluster.CheckReplays(t, p.URL(), load.Finals())
 	return p
 }

@@ -201,16 +201,8 @@ func (w *world) settle() *books.Books {
 		cluster.CheckViews(w.t, books, p.URL(), recovery)
 	}
 	w.listener.Check(w.t, books, recovery)
-	linearizable(w.t, books, w.load)
+	cluster.CheckHistory(w.t, books, w.load)
 	return books
-}
-
-// linearizable checks that all that clients of all processes were told could have been told by one process, one after another.
-func linearizable(t *testing.T, b *books.Books, load *cluster.Load) {
-	t.Helper()
-	began, history := time.Now(), load.History()
-	b.CheckHistory(history, t.Errorf)
-	t.Logf("the history of %d commands and readings was checked in %v", len(history), time.Since(began).Round(time.Millisecond))
 }
 
 // during does something and logs what clients saw from its beginning until commands are taken again, and how long it took then

@@ -140,7 +140,7 @@ func TestTwoProcessesWriteOneHotAccount(t *testing.T) {
 		cluster.CheckViews(t, books, p.URL(), recovery)
 	}
 	w.listener.Check(t, books, recovery)
-	linearizable(t, books, w.load)
+	cluster.CheckHistory(t, books, w.load)
 	if len(s.Kinds) > 0 {
 		t.Errorf("processes that write one account are in each other's way: %v", s)
 	}
