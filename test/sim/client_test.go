@@ -116,7 +116,7 @@ func (c *client) command(key string) books.Command {
 	case "correct":
 		told.Event = es.Position(1 + c.random.IntN(1+int(c.place[told.Account]))).EventID()
 		for _, o := range c.orders { // better one that the client knows of
-			if t := &o.told[0]; t.Became == books.Taken && t.Amount > 0 && c.random.IntN(3) == 0 {
+			if t := &o.told[0]; t.Became == books.Taken && t.Amount > 0 && len(t.Events) > 0 && c.random.IntN(3) == 0 {
 				told.Account, told.Event, told.Expected = t.Account, es.Position(t.Events[0].Position).EventID(), nil
 			}
 		}
