@@ -175,13 +175,13 @@ func (c *client) view() {
 	if p == nil {
 		return
 	}
-	m, e := registry().Modules[0], p.life.engine
-	ctx := as(p.life.lines, c.name)
-	if err := e.AwaitView(ctx, c.place[id], 1013*time.Millisecond); err != nil {
+	m, l := registry().Modules[0], p.life
+	ctx := as(l.lines, c.name)
+	if err := l.engine.AwaitView(ctx, c.place[id], 1013*time.Millisecond); err != nil {
 		c.internal("wait for the view of "+id, err)
 		return
 	}
-	d, at, err := e.View(ctx, m, id)
+	d, at, err := l.engine.View(ctx, m, id)
 	switch {
 	case err == nil:
 		c.shown = append(c.shown, d)
@@ -192,5 +192,8 @@ func (c *client) view() {
 	}
 	if at < c.place[id] || int64(d.Version) < c.newest[id].Version {
 		c.wrong("%s knows of version %d of %s at %d, and %s shows it version %d at %d", c.name, c.newest[id].Version, id, c.place[id], p.name, d.Version, at)
+	}
+	if c.views == nil && at < l.from {
+		c.wrong("%s began when the store was at %d, and answers from a view that is filled up to %d", p.name, l.from, at)
 	}
 }

@@ -39,6 +39,7 @@ type life struct {
 	cut     context.CancelFunc
 	killed  bool // whom it was about to answer has heard nothing
 	engine  *engine.Engine
+	from    es.Position // where the store was at its start
 	running sync.WaitGroup
 }
 
@@ -50,7 +51,7 @@ func (p *process) start() {
 	p.mu.Lock()
 	p.dead = false
 	p.mu.Unlock()
-	l := &life{}
+	l := &life{from: p.head()}
 	l.ctx, l.end = context.WithCancel(context.Background())
 	l.lines, l.cut = context.WithCancel(context.Background())
 	p.up, p.life = true, l
