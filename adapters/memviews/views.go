@@ -38,7 +38,9 @@ type Views struct {
 	snapshot   *snapshot // of the documents as they are; nil until a reader wants one
 	beside     *Views    // the set that is being built; nil: none
 
-	keeper *keeper // nil: nothing is kept
+	keeper  *keeper   // nil: nothing is kept
+	changed []changed // while they are open, since the keeper last took it
+	unnoted bool      // they were written while they were closed
 }
 
 // Options say what the views are of, and where they are kept.
@@ -85,7 +87,7 @@ func (v *Views) Reset(ctx context.Context, token ports.Token) error {
 	if err := v.unwritable(ctx, token); err != nil {
 		return err
 	}
-	v.keeper.drop()
+	defer v.keeper.drop()()
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.empty()
