@@ -1,6 +1,6 @@
 // Package memviews keeps the views in memory: documents by id, and for every field that can be sorted by, a tree of the
 // documents in that order. It is generic over the field tables of es.View and knows no module by name. So that a start
-// need not fill them anew, they can be kept in a file behind their use; without one nothing is left when the process ends.
+// need not fill them anew, they can be kept in a folder behind their use; without one nothing is left when the process ends.
 package memviews
 
 import (

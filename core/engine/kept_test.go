@@ -64,7 +64,7 @@ func TestViewsThatWereKept(t *testing.T) {
 		s := &readStore{Store: w.store.Store}
 		w.store.Store = s
 		w.restart(dir)
-		for i := range 100 {
+		for i := range 400 {
 			w.must(w.create(fmt.Sprint("a", i)), w.deposit(fmt.Sprint("a", i), i+1))
 		}
 		w.catchUp()
@@ -86,8 +86,8 @@ func TestViewsThatWereKept(t *testing.T) {
 		w.stopped()
 		s.read = 0
 		w.restart(dir)
-		if s.read < 205 {
-			t.Errorf("%d events were read, which is slower than all when more than a hundredth is new", s.read)
+		if s.read < 805 {
+			t.Errorf("%d events were read, which is slower than all when more than a three-hundredth is new", s.read)
 		}
 		w.stopped()
 		if len(w.observed.failed) > 0 {
