@@ -157,7 +157,8 @@ func (k *keeper) append() error {
 		k.whole = true
 		return nil
 	}
-	if to == k.kept && len(all) == 0 {
+	if to == k.kept {
+		k.whole = len(all) > 0 // a record must lead on
 		return nil
 	}
 	record := k.views.appendRecord(nil, k.kept, to, all)
