@@ -82,10 +82,12 @@ func New(c Config, build Build, log *slog.Logger, extra ...Extension) (_ *App, e
 		return nil, err
 	}
 	options.Notary = a.notary
-	if options.Store, err = open("store", stores, c.Store.Driver, a.parts(registry)); err != nil {
+	ledger, err := openLedger(a.parts(registry))
+	if err != nil {
 		return nil, err
 	}
-	a.closers = append(a.closers, options.Store.Close)
+	options.Store, options.Archive = ledger.Store, ledger.Archive
+	a.closers = append(a.closers, ledger.Close)
 	if err := engine.ImportFinished(context.Background(), options.Store); err != nil {
 		return nil, err
 	}

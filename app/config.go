@@ -32,6 +32,7 @@ type Config struct {
 		Elasticsearch struct{ URL, Prefix string }
 	}
 	Snapshots struct{ Every int }
+	Archive   struct{ URL string }
 	Seal      struct{ Path, Origin string }
 	Roles     []string
 	Units     []Unit
@@ -95,6 +96,7 @@ func keys() []key {
 		{"views.elasticsearch.prefix", "daybook", "What the names of this ledger's indices begin with.", nil},
 		{"roles", allRoles, "What this process does.", func() []string { return allRoles }},
 		{"snapshots.every", 100, "After how many events of an account its state is kept, so that the past of a long one is found as fast as that of a short one; 0: never.", nil},
+		{"archive.url", "", "Where old events are moved with `daybook archive`, such as file:///var/lib/daybook-archive or s3://bucket/folder?region=eu-north-1.", nil},
 		{"seal.path", "", "The folder of the key that signs checkpoints and of those kept; empty: <store.pebble.path>.seal beside the embedded store, else a key that ends with the process. It belongs elsewhere than the events.", nil},
 		{"seal.origin", "daybook", "What names this ledger in its checkpoints.", nil},
 		{"units", []any{}, "What accounts may be kept in besides ISO 4217 currencies, such as {code: KWH, digits: 3}.", nil},

@@ -43,6 +43,9 @@ func (c *Config) checkDrivers() (problems []string) {
 			problems = append(problems, fmt.Sprintf("%s: %s needs it, such as %s", need.key, need.driver, need.example))
 		}
 	}
+	if c.Archive.URL != "" && c.Store.Driver == "memory" {
+		problems = append(problems, "archive.url: store.driver memory forgets everything when the process ends, so nothing can be moved out of it; choose another store")
+	}
 	if !originForm.MatchString(c.Seal.Origin) {
 		problems = append(problems, fmt.Sprintf("seal.origin: %q must be 1 to 100 of a-z, 0-9 and . _ - /, starting with a letter or digit", c.Seal.Origin))
 	}

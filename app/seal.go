@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"time"
 
 	"daybook/adapters/notary"
@@ -57,11 +56,6 @@ func (a *App) keepCheckpoints(ctx context.Context) {
 			a.log.Warn("no checkpoint was kept", "error", err)
 		}
 	}
-}
-
-// OpenStore opens the store that the configuration names, for a command that needs nothing else. The caller closes it.
-func OpenStore(c Config, log *slog.Logger) (ports.Store, error) {
-	return open("store", stores, c.Store.Driver, parts{config: c, log: log, failed: func(error) {}})
 }
 
 // KeptCheckpoints gives the notes that were kept where the configuration says, and the key that checks them.

@@ -121,8 +121,8 @@ func (c *Client) Get(ctx context.Context, path string, query url.Values) (jsonte
 }
 
 // Post sends a request without a body and gives the answer's document.
-func (c *Client) Post(ctx context.Context, path string) (jsontext.Value, error) {
-	return c.call(ctx, http.MethodPost, path, nil)
+func (c *Client) Post(ctx context.Context, path string, query url.Values) (jsontext.Value, error) {
+	return c.call(ctx, http.MethodPost, path, query)
 }
 
 // Text asks for a document that is plain text.

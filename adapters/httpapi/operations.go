@@ -51,6 +51,7 @@ type parkedStatus struct {
 
 type statusDocument struct {
 	Head        es.Position    `json:"head"`
+	Archived    es.Position    `json:"archived"` // events up to here were moved to the archive
 	Views       []viewStatus   `json:"views"`
 	Parked      []parkedStatus `json:"parked"` // the first few
 	ParkedCount int            `json:"parkedCount"`
@@ -65,7 +66,7 @@ func (s *server) status(w http.ResponseWriter, r *http.Request, _ *values) error
 	if err != nil {
 		return err
 	}
-	d := statusDocument{Head: st.Head, Parked: []parkedStatus{}, ParkedCount: st.ParkedCount, Queued: s.Engine.Queued(), Drivers: s.Drivers, Build: s.Build}
+	d := statusDocument{Head: st.Head, Archived: st.Archived, Parked: []parkedStatus{}, ParkedCount: st.ParkedCount, Queued: s.Engine.Queued(), Drivers: s.Drivers, Build: s.Build}
 	reason := ""
 	if st.ViewsErr != nil {
 		reason = fault.Of(st.ViewsErr).Msg
@@ -90,6 +91,7 @@ type operationDocument struct {
 	PerSec   int64       `json:"eventsPerSecond,omitempty"`
 	Seconds  int64       `json:"secondsLeft,omitempty"` // about
 	Views    []compared  `json:"views,omitempty"`       // in the process that built them, when it is done
+	HeldBack string      `json:"heldBack,omitempty"`    // why events stay that are old enough to be archived
 	Error    string      `json:"error,omitempty"`
 }
 
@@ -113,7 +115,7 @@ type difference struct {
 }
 
 func documentOf(op engine.Operation) operationDocument {
-	d := operationDocument{ID: op.ID, Kind: op.Kind, State: op.State, Position: op.Position, Head: op.Head, Error: op.Error}
+	d := operationDocument{ID: op.ID, Kind: op.Kind, State: op.State, Position: op.Position, Head: op.Head, HeldBack: op.HeldBack, Error: op.Error}
 	switch {
 	case op.State == engine.OperationDone:
 		d.Percent = 100
@@ -138,6 +140,11 @@ func (s *server) rebuild(w http.ResponseWriter, _ *http.Request, _ *values) erro
 	if err != nil {
 		return err
 	}
+	return accepted(w, op)
+}
+
+// accepted answers that an operation has started, and where it can be looked at.
+func accepted(w http.ResponseWriter, op engine.Operation) error {
 	w.Header()["Location"] = []string{"/v1/admin/operations/" + op.ID}
 	return answerValue(w, http.StatusAccepted, documentOf(op))
 }

@@ -350,7 +350,7 @@ func TestStatusAndHealthTellHowItStands(t *testing.T) {
 	w := newWorld(t, func(o *options) { o.api.Ready = readyChecks(&ready) })
 	w.create("a", "5")
 	w.get("/v1/accounts", w.fresh())
-	if a := w.get("/v1/status"); a.body != `{"head":2,"views":[{"name":"accounts","position":2,"lag":0,"open":true}],"parked":[],"parkedCount":0,"queued":0,"drivers":{"store":"memory","bus":"memory","views":"memory"},"build":{"version":"1.2.3"}}` {
+	if a := w.get("/v1/status"); a.body != `{"head":2,"archived":0,"views":[{"name":"accounts","position":2,"lag":0,"open":true}],"parked":[],"parkedCount":0,"queued":0,"drivers":{"store":"memory","bus":"memory","views":"memory"},"build":{"version":"1.2.3"}}` {
 		t.Errorf("got %s", a.body)
 	}
 	if a := w.get("/readyz"); a.status != 200 || a.body != `{"status":"ok"}` {

@@ -80,7 +80,8 @@ func statusSchema() *huma.Schema {
 	parked := with(with(with(object(""), "view", words), "id", words), "reason", words)
 	drivers := with(with(with(object("The adapters behind the ports."), "store", words), "bus", words), "views", words)
 	build := optionally(optionally(with(object(""), "version", words), "revision", words), "go", words)
-	s := with(with(object("How far everything is."), "head", number), "views", &huma.Schema{Type: "array", Items: view})
+	s := with(with(object("How far everything is."), "head", number), "archived", number)
+	with(s, "views", &huma.Schema{Type: "array", Items: view})
 	with(with(with(s, "parked", &huma.Schema{Type: "array", Items: parked}), "parkedCount", number), "queued", number)
 	return with(with(s, "drivers", drivers), "build", build)
 }

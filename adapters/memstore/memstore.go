@@ -6,6 +6,7 @@ package memstore
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"sort"
 	"sync"
@@ -17,15 +18,16 @@ import (
 
 // Store is a ports.Store in memory. New makes one.
 type Store struct {
-	turn chan struct{} // holds a token while a unit of work is open: the write lock, which a context can stop waiting for
+	turn ports.Turn // of units of work: the write lock
 	head es.Watermark
 	life context.Context // ends when the store is closed
 	end  context.CancelFunc
 
 	leases ports.LocalLeases
 
-	mu          sync.RWMutex // guards what follows
-	events      []es.Recorded
+	mu          sync.RWMutex  // guards what follows
+	events      []es.Recorded // up to archived they are places, with the time and the hash that they had
+	archived    es.Position
 	tree        es.Tree           // over events
 	nodes       map[int][]es.Hash // of it, by level
 	streams     map[es.StreamID][]es.Position
@@ -39,7 +41,6 @@ type Store struct {
 // New gives an empty store.
 func New() *Store {
 	s := &Store{
-		turn:        make(chan struct{}, 1),
 		nodes:       map[int][]es.Hash{},
 		streams:     map[es.StreamID][]es.Position{},
 		outcomes:    map[string]*ports.Outcome{},
@@ -47,6 +48,7 @@ func New() *Store {
 		snapshots:   map[es.StreamID][]ports.Snapshot{},
 	}
 	s.life, s.end = context.WithCancel(context.Background())
+	s.turn = ports.NewTurn(s.life)
 	return s
 }
 
@@ -114,6 +116,33 @@ func (s *Store) PositionAt(ctx context.Context, t time.Time) (es.Position, error
 	return es.Position(sort.Search(len(s.events), func(i int) bool { return s.events[i].RecordedAt.After(t) })), nil
 }
 
+// Archived implements ports.Store.
+func (s *Store) Archived(ctx context.Context) (es.Position, error) {
+	if err := s.usable(ctx); err != nil {
+		return 0, err
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.archived, nil
+}
+
+// Forget implements ports.Store.
+func (s *Store) Forget(ctx context.Context, upTo es.Position) error {
+	if err := s.usable(ctx); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if upTo > 0 && upTo >= es.Position(len(s.events)) {
+		return ports.ErrBatchRefused.Say("The last event of the store, at position %d, cannot be forgotten; nothing was.", len(s.events))
+	}
+	for ; s.archived < upTo; s.archived++ {
+		e := &s.events[s.archived]
+		*e = es.Recorded{Stream: e.Stream, Version: e.Version, Position: e.Position, RecordedAt: e.RecordedAt, Hash: e.Hash}
+	}
+	return nil
+}
+
 // Tree implements ports.Store.
 func (s *Store) Tree(ctx context.Context) (es.Tree, error) {
 	if err := s.usable(ctx); err != nil {
@@ -166,6 +195,16 @@ func (s *Store) Checkpoint(ctx context.Context, name string) (es.Position, error
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	return s.checkpoints[name], nil
+}
+
+// Checkpoints implements ports.Store.
+func (s *Store) Checkpoints(ctx context.Context) (map[string]es.Position, error) {
+	if err := s.usable(ctx); err != nil {
+		return nil, err
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return maps.Clone(s.checkpoints), nil
 }
 
 // SaveCheckpoint implements ports.Store.

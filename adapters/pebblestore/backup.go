@@ -58,7 +58,11 @@ func (s *Store) copyTo(dir string) (b ports.Backup, err error) {
 	if err := s.stop.guard(func() error { return s.db.Checkpoint(dir, pebble.WithFlushedWAL()) }); err != nil {
 		return b, err
 	}
-	if err := os.WriteFile(filepath.Join(dir, markFile), fmt.Appendf(nil, markText, format), 0o600); err != nil {
+	marked := format
+	if s.forgetful.Load() {
+		marked = formatArchived
+	}
+	if err := os.WriteFile(filepath.Join(dir, markFile), fmt.Appendf(nil, markText, marked), 0o600); err != nil {
 		return b, err
 	}
 	return look(dir)

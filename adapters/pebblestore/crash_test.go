@@ -90,12 +90,12 @@ func TestAFlippedBitInTheLogIsNotTakenForItsEnd(t *testing.T) {
 	noLeaks(t)
 	disk := vfs.NewMem()
 	s := open(t, Options{Dir: "store", fs: disk})
-	for n := range 4 {
+	for n := range 6 {
 		mustWrite(t, s, "a", es.Version(n*3), 3, fmt.Sprint("k", n))
 	}
 	log := newest(t, disk, "*.log")
 	whole := read(t, disk, log)
-	for at := 0; at < len(whole)*2/3; at += 11 { // what follows shows that this was on the disk
+	for at := 0; at < len(whole)*3/5; at += 11 { // the two commits that follow show that this was on the disk
 		clone := cloneOf(t, disk)
 		flipped := slices.Clone(whole)
 		flipped[at] ^= 4

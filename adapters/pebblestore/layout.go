@@ -19,6 +19,7 @@ const (
 	tableSnapshots   = 'z'
 	tableTree        = 't'
 	tableNodes       = 'n'
+	tableArchived    = 'a'
 )
 
 // streamEnd ends a stream's id in a key. Ids cannot contain it, so no stream's keys lie between those of another.

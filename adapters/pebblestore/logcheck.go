@@ -126,7 +126,7 @@ func logChecksum(b []byte) uint32 {
 func (c *logCheck) see(header, payload []byte) {
 	place := (header[6] - olderFull) % (newerFull - olderFull)
 	key := firstKey(payload)
-	isCommit := place <= lastToBegin && len(key) > 0 && key[0] != tableCheckpoints
+	isCommit := place <= lastToBegin && len(key) > 0 && !besideUnits(key[0])
 	if c.invalid {
 		if len(header) == newerHeader {
 			c.promised = max(c.promised, binary.LittleEndian.Uint64(header[olderHeader:]))
@@ -137,6 +137,11 @@ func (c *logCheck) see(header, payload []byte) {
 	} else if isCommit && key[0] == tableEvents && len(key) == 9 {
 		c.position = es.Position(binary.BigEndian.Uint64(key[1:]))
 	}
+}
+
+// besideUnits reports whether a write that begins with a row of the table need not wait for a unit of work to end.
+func besideUnits(table byte) bool {
+	return table == tableCheckpoints || table == tableSnapshots || table == tableArchived
 }
 
 // firstKey is the key of the first row of a Pebble batch, or nil: behind a sequence number (8 bytes), a count (4) and the

@@ -27,12 +27,16 @@ func Open(options Options) (*Store, error) {
 	if options.retryAfter == 0 {
 		options.retryAfter = time.Second
 	}
+	if options.forgetStep == 0 {
+		options.forgetStep = forgetStep
+	}
 	if options.pebbleFormat == 0 {
 		options.pebbleFormat = pebbleFormat
 	}
-	s := &Store{options: options, stop: newFailstop(options.OnFailure), turn: make(chan struct{}, 1), trouble: make(chan struct{}, 1), ends: map[es.StreamID]ports.StreamEnd{}}
+	s := &Store{options: options, stop: newFailstop(options.OnFailure), trouble: make(chan struct{}, 1), ends: map[es.StreamID]ports.StreamEnd{}}
 	s.fs = haltingFS{options.fs, s.stop, options.Dir}
 	s.life, s.end = context.WithCancel(context.Background())
+	s.turn, s.forgetting = ports.NewTurn(s.life), ports.NewTurn(s.life)
 	if err := s.claim(); err != nil {
 		return nil, err
 	}
@@ -80,10 +84,12 @@ func (s *Store) claim() error {
 		return ports.ErrStoreUnavailable.Say("The store in %s is in use by another process. Stop that one first, or talk to it instead.", dir).Because(err)
 	}
 	s.lock = lock
-	if s.found > 0 {
+	s.fresh = s.found == 0
+	s.forgetful.Store(s.found == formatArchived)
+	if !s.fresh {
 		return nil
 	}
-	if err := s.mark(); err != nil {
+	if err := s.mark(format); err != nil {
 		err = ports.ErrStoreUnavailable.Say("The store's directory %s cannot be written to.", dir).Because(err)
 		return errors.Join(err, lock.Close())
 	}
@@ -98,9 +104,12 @@ const pebbleFormat = pebble.FormatTableFormatV6
 const (
 	markFile = "DAYBOOK"
 	markText = "daybook store, format %d\n"
-	format   = 2
+	// format is what a store has that has not forgotten any events.
+	format = 2
 	// formatUnsealed is the one before: events had no hashes.
 	formatUnsealed = 1
+	// formatArchived is that of a store that has forgotten events.
+	formatArchived = 3
 )
 
 // recognize reads the mark of the directory. A directory with anything in it and no mark is somebody else's.
@@ -142,17 +151,18 @@ func (s *Store) readFormat() (found int, err error) {
 	if _, err := fmt.Sscanf(string(text), markText, &found); err != nil || found < 1 {
 		return 0, s.damaged(fmt.Sprintf("its file %s does not say which format the store has.", markFile), err)
 	}
-	if found > format {
-		return 0, ports.ErrStoreUnavailable.Say("The store in %s was written by a newer Daybook, format %d; this one reads up to %d. Use that Daybook, or a later one.", dir, found, format)
+	if found > formatArchived {
+		return 0, ports.ErrStoreUnavailable.Say("The store in %s was written by a newer Daybook, format %d; this one reads up to %d. Use that Daybook, or a later one.", dir, found, formatArchived)
 	}
 	return found, nil
 }
 
-// mark says that the directory is ours and of this build's format. The mark is whole or not there.
-func (s *Store) mark() error {
-	name := s.fs.PathJoin(s.options.Dir, markFile)
-	s.fresh = s.found == 0
-	f, err := s.fs.Create(name+".new", vfs.WriteCategoryUnspecified)
+// mark says that the directory is ours and of which format. The mark is whole, or it is the one before: a failure here is one that the
+// store can live with, so the file system is the bare one.
+func (s *Store) mark(format int) error {
+	disk := s.options.fs
+	name := disk.PathJoin(s.options.Dir, markFile)
+	f, err := disk.Create(name+".new", vfs.WriteCategoryUnspecified)
 	if err != nil {
 		return err
 	}
@@ -160,10 +170,10 @@ func (s *Store) mark() error {
 	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return err
 	}
-	if err := s.fs.Rename(name+".new", name); err != nil {
+	if err := disk.Rename(name+".new", name); err != nil {
 		return err
 	}
-	dir, err := s.fs.OpenDir(s.options.Dir)
+	dir, err := disk.OpenDir(s.options.Dir)
 	if err != nil {
 		return err
 	}
@@ -230,7 +240,7 @@ func (s *Store) backgroundError(err error) {
 	}
 }
 
-// load finds the head, the last recorded time and the oldest refusal.
+// load finds the head, the last recorded time, the archived position and the oldest refusal.
 func (s *Store) load() error {
 	s.oldest = noRefusal
 	events, err := s.db.NewIter(&pebble.IterOptions{LowerBound: []byte{tableEvents}, UpperBound: []byte{tableEvents + 1}})
@@ -249,6 +259,14 @@ func (s *Store) load() error {
 	if err := events.Error(); err != nil {
 		return s.unreadable(err, "its last event")
 	}
+	archived, err := s.readArchived()
+	if err != nil {
+		return err
+	}
+	if archived > 0 && archived >= s.head.At() {
+		return s.damaged(fmt.Sprintf("it says that the events up to position %d were forgotten, and ends at %d.", archived, s.head.At()), nil)
+	}
+	s.archived.Raise(archived)
 	refusals, err := s.db.NewIter(&pebble.IterOptions{LowerBound: []byte{tableRefusals}, UpperBound: []byte{tableRefusals + 1}})
 	if err != nil {
 		return s.unreadable(err, "its refusals")

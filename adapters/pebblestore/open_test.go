@@ -39,10 +39,10 @@ func TestADirectoryThatCannotServeIsRefusedWithWords(t *testing.T) {
 		},
 		"it is of a newer Daybook": {
 			func(t *testing.T, dir string) {
-				writeFile(t, filepath.Join(dir, "DAYBOOK"), "daybook store, format 3\n")
+				writeFile(t, filepath.Join(dir, "DAYBOOK"), "daybook store, format 4\n")
 				writeFile(t, filepath.Join(dir, "MANIFEST-9"), "of a shape unknown today")
 			},
-			[]string{"was written by a newer Daybook, format 3; this one reads up to 2"},
+			[]string{"was written by a newer Daybook, format 4; this one reads up to 3"},
 		},
 		"its mark is damaged": {
 			func(t *testing.T, dir string) { writeFile(t, filepath.Join(dir, "DAYBOOK"), "daybook sto") },

@@ -11,6 +11,8 @@
 //	'z' stream 0x00 position   a snapshot of the stream
 //	't'                        the tree of hashes up to the last event, as es.Tree.AppendBinary writes it
 //	'n' level index            a node of that tree; the level is one byte
+//	'a'                        the position up to which events were forgotten; their rows under 'e' are gone
+//	'a' stream                 the version and the hash of the last event of the stream that was forgotten
 //
 // A commit is one Pebble batch, synced. The file DAYBOOK next to Pebble's own says that the directory is ours and in
 // which format, so that both are known before Pebble touches anything.
@@ -56,6 +58,7 @@ type Options struct {
 	fs           vfs.FS                    // nil means the real one
 	retryAfter   time.Duration             // until background work that failed is tried again; zero means a second
 	pebbleFormat pebble.FormatMajorVersion // zero means ours
+	forgetStep   int                       // zero means ours
 }
 
 // errDamaged: what is on disk is not what was written.
@@ -63,16 +66,17 @@ var errDamaged = fault.New(fault.Internal, "store_damaged", "A part of the store
 
 // Store is a ports.Store in a directory. Open makes one.
 type Store struct {
-	options Options
-	fs      vfs.FS
-	lock    io.Closer
-	db      *pebble.DB
-	stop    *failstop
-	head    es.Watermark
-	tree    atomic.Pointer[es.Tree] // up to head
-	life    context.Context         // ends when the store is closed
-	end     context.CancelFunc
-	writing atomic.Pointer[flight] // the commit on its way, or the one that failed
+	options  Options
+	fs       vfs.FS
+	lock     io.Closer
+	db       *pebble.DB
+	stop     *failstop
+	head     es.Watermark
+	archived es.Watermark            // events up to it were forgotten, durably
+	tree     atomic.Pointer[es.Tree] // up to head
+	life     context.Context         // ends when the store is closed
+	end      context.CancelFunc
+	writing  atomic.Pointer[flight] // the commit on its way, or the one that failed
 
 	found   int           // the format of the directory before this Open; zero: it had none
 	fresh   bool          // the directory was made by this Open
@@ -85,8 +89,11 @@ type Store struct {
 	checkpoints sync.Mutex // held while one is saved
 	leases      ports.LocalLeases
 
-	turn chan struct{} // holds a token while a unit of work is open; whoever put it there may touch what follows
-	last time.Time     // recorded time of the event at head; zero while there is none
+	forgetting ports.Turn  // of those who forget events
+	forgetful  atomic.Bool // the directory's mark says that events were forgotten, or will be
+
+	turn ports.Turn // of units of work; whoever has it may touch what follows
+	last time.Time  // recorded time of the event at head; zero while there is none
 	// oldest is the recorded time of the oldest refusal kept, in microseconds; noRefusal while there is none.
 	oldest  int64
 	reserve uint64 // bytes of the disk to be left free

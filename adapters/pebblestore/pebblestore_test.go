@@ -30,6 +30,6 @@ func open(t *testing.T, o Options) *Store {
 
 func TestContract(t *testing.T) {
 	noLeaks(t)
-	contract.Store(t, func(t *testing.T) ports.Store { return open(t, Options{Dir: t.TempDir(), NoSync: true}) })
-	contract.DurableStore(t, func(t *testing.T, dir string) ports.Store { return open(t, Options{Dir: dir}) })
+	contract.Store(t, func(t *testing.T) ports.Store { return open(t, Options{Dir: t.TempDir(), NoSync: true, forgetStep: 7}) })
+	contract.DurableStore(t, func(t *testing.T, dir string) ports.Store { return open(t, Options{Dir: dir, forgetStep: 7}) })
 }

@@ -110,7 +110,9 @@ func (s *Store) eventsAt(positions []es.Position, stream es.StreamID, first es.V
 		if err := r.read(e, p, len(positions)-i); err != nil {
 			return nil, err
 		}
-		if e.Stream != stream || e.Version != version {
+		if e.Raw == nil {
+			e.Stream, e.Version = stream, version
+		} else if e.Stream != stream || e.Version != version {
 			return nil, s.damaged(fmt.Sprintf("position %d should hold version %d of %s and holds version %d of %s.", p, version, stream, e.Version, e.Stream), nil)
 		}
 	}
@@ -121,7 +123,8 @@ func (s *Store) eventsAt(positions []es.Position, stream es.StreamID, first es.V
 type reader struct {
 	store *Store
 	table *pebble.Iterator
-	at    es.Position // where table stands; zero at first
+	at    es.Position // where table stands; zero if it is not known
+	gone  es.Position // events up to it were forgotten
 	slab  []byte      // what is left of it takes the next events: one allocation for many
 }
 
@@ -131,7 +134,7 @@ func (s *Store) events(from, to es.Position) (*reader, error) {
 	if err != nil {
 		return nil, s.unreadable(err, fmt.Sprintf("the event at position %d", from))
 	}
-	return &reader{store: s, table: table}, nil
+	return &reader{store: s, table: table, gone: s.archived.At()}, nil
 }
 
 func (r *reader) close() { _ = r.table.Close() } // its errors were seen by read
@@ -139,8 +142,11 @@ func (r *reader) close() { _ = r.table.Close() } // its errors were seen by read
 // slabSize bounds how much memory one event that somebody keeps can keep from being freed.
 const slabSize = 64 << 10
 
-// read puts the event at p into e; left is how many will be read including this one.
+// read puts the event at p into e, of one that was forgotten its position alone; left is how many will be read including this one.
 func (r *reader) read(e *es.Recorded, p es.Position, left int) error {
+	if *e = (es.Recorded{Position: p}); p <= r.gone {
+		return nil
+	}
 	var found bool
 	switch {
 	case r.at == 0 || p != r.at+1:
@@ -168,28 +174,34 @@ func (r *reader) read(e *es.Recorded, p es.Position, left int) error {
 	if err := r.table.Error(); err != nil {
 		return r.store.unreadable(err, fmt.Sprintf("the event at position %d", p))
 	}
+	if gone, err := r.store.readArchived(); err != nil || p <= gone { // it was forgotten after this reader was made
+		r.gone, r.at = gone, 0 // table stands at a later one
+		return err
+	}
 	return r.store.damaged(fmt.Sprintf("the event at position %d is missing.", p), nil)
 }
 
-// PositionAt implements ports.Store. It searches by halves: events rise in recorded time.
+// PositionAt implements ports.Store. It searches by halves: events rise in recorded time. What was forgotten counts as before t, also
+// when it is forgotten meanwhile.
 func (s *Store) PositionAt(ctx context.Context, t time.Time) (es.Position, error) {
 	if err := s.enter(ctx); err != nil {
 		return 0, err
 	}
 	defer s.leave()
 	var failed error
-	n := sort.Search(int(s.head.At()), func(i int) bool {
+	archived := s.archived.At()
+	n := sort.Search(int(s.head.At()-archived), func(i int) bool {
 		if failed != nil {
 			return false
 		}
 		var e es.Recorded
-		e, failed = s.event(es.Position(i) + 1)
+		e, failed = s.event(archived + es.Position(i) + 1)
 		return e.RecordedAt.After(t)
 	})
 	if failed != nil {
 		return 0, failed
 	}
-	return es.Position(n), nil
+	return archived + es.Position(n), nil
 }
 
 func (s *Store) event(p es.Position) (e es.Recorded, err error) {
@@ -234,6 +246,32 @@ func (s *Store) checkpoint(name string) (es.Position, error) {
 		return 0, s.damaged("the checkpoint "+name+" is not as it was written.", nil)
 	}
 	return p, nil
+}
+
+// Checkpoints implements ports.Store.
+func (s *Store) Checkpoints(ctx context.Context) (map[string]es.Position, error) {
+	if err := s.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer s.leave()
+	table, err := s.iterate(tableCheckpoints)
+	if err != nil {
+		return nil, s.unreadable(err, "the checkpoints")
+	}
+	defer table.Close()
+	all := map[string]es.Position{}
+	for ok := table.First(); ok; ok = table.Next() {
+		name := string(table.Key()[1:])
+		p, ok := parsePosition(table.Value())
+		if !ok {
+			return nil, s.damaged("the checkpoint "+name+" is not as it was written.", nil)
+		}
+		all[name] = p
+	}
+	if err := table.Error(); err != nil {
+		return nil, s.unreadable(err, "the checkpoints")
+	}
+	return all, nil
 }
 
 // SaveCheckpoint implements ports.Store. Only a lower position than before is waited for until it is on disk: losing one

@@ -42,6 +42,15 @@ func (s *Store) roomToOpen() error {
 	return nil
 }
 
+// roomToForget refuses where even that would fill the disk: giving room back takes a little first.
+func (s *Store) roomToForget() error {
+	disk, err := s.fs.GetDiskUsage(s.options.Dir)
+	if err != nil || disk.AvailBytes >= s.reserve/4 {
+		return nil
+	}
+	return ports.ErrStoreFull.Say("The store's disk has %s free; forgetting events needs %s before it gives room back. Nothing was done.", size(disk.AvailBytes), size(s.reserve/4))
+}
+
 // room refuses to write while less than the reserve is free, and warns once when four fifths of the disk are used. It is
 // one system call, made for every unit of work, so that writing is back as soon as there is room.
 func (s *Store) room() error {

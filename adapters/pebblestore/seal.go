@@ -84,7 +84,7 @@ func (s *Store) loadTree() error {
 	s.tree.Store(&tree)
 	if err == nil && s.found == formatUnsealed {
 		err = s.stop.guard(func() error {
-			return errors.Join(s.db.Set(keyUnsealed, binary.BigEndian.AppendUint64(nil, uint64(s.head.At())), pebble.Sync), s.mark())
+			return errors.Join(s.db.Set(keyUnsealed, binary.BigEndian.AppendUint64(nil, uint64(s.head.At())), pebble.Sync), s.mark(format))
 		})
 	}
 	if err == nil {

@@ -21,19 +21,12 @@ type unit struct {
 
 // Begin implements ports.Store.
 func (s *Store) Begin(ctx context.Context, needs ports.Needs) (ports.Unit, error) {
-	if err := ctx.Err(); err != nil && s.life.Err() == nil {
+	if err := s.turn.Take(ctx); err != nil {
 		return nil, err
-	}
-	select {
-	case s.turn <- struct{}{}:
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	case <-s.life.Done():
-		return nil, ports.ErrStoreClosed
 	}
 	known, err := s.known(ctx, needs)
 	if err != nil {
-		<-s.turn
+		s.turn.End()
 		return nil, err
 	}
 	return &unit{store: s, known: known}, nil
@@ -117,7 +110,15 @@ func (s *Store) streamEnd(stream es.StreamID) (end ports.StreamEnd, err error) {
 		if err != nil {
 			return end, err
 		}
-		return ports.StreamEnd{Version: version, Hash: last[0].Hash}, nil
+		if last[0].Raw == nil {
+			end, err = s.lastForgotten(stream)
+		} else {
+			end = ports.StreamEnd{Version: version, Hash: last[0].Hash}
+		}
+		if err == nil && end.Version != version {
+			err = s.damaged(fmt.Sprintf("what was kept of the end of %s is of version %d, and it ends at %d.", stream, end.Version, version), nil)
+		}
+		return end, err
 	}
 	if err := index.Error(); err != nil {
 		return end, s.unreadable(err, "the version of "+string(stream))
@@ -132,7 +133,7 @@ func (u *unit) Known() ports.Known { return u.known }
 func (u *unit) Rollback() {
 	if !u.ended {
 		u.ended = true
-		<-u.store.turn
+		u.store.turn.End()
 	}
 }
 

@@ -68,7 +68,7 @@ func (s *Store) listen() (heard bool, err error) {
 				break
 			}
 			head, err := strconv.ParseUint(notice.Payload, 10, 64)
-			if err != nil { // from the trigger, which does not know where the transaction will end
+			if err != nil { // from the trigger, which does not know where the transaction will end, or from Forget
 				break
 			}
 			s.head.Raise(es.Position(head))
@@ -76,15 +76,16 @@ func (s *Store) listen() (heard bool, err error) {
 	}
 }
 
-// askHead raises the watermark to the head. A server that does not answer in time is gone.
+// askHead raises the watermarks to the head and to the archived position. A server that does not answer in time is gone.
 func (s *Store) askHead(conn *pgx.Conn) error {
 	ctx, cancel := context.WithTimeout(s.life, 5*time.Second)
 	defer cancel()
-	var head int64
-	if err := conn.QueryRow(ctx, s.sql.head).Scan(&head); err != nil {
+	var head, archived int64
+	if err := conn.QueryRow(ctx, s.sql.standing).Scan(&head, &archived); err != nil {
 		return err
 	}
 	s.head.Raise(es.Position(head))
+	s.archived.Raise(es.Position(archived))
 	return nil
 }
 

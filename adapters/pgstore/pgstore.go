@@ -13,6 +13,9 @@
 // A process that stops in the middle of a unit holds the lock for Options.UnitTimeout at the most. The server ends its
 // session then; one that stopped while it was sending, which no timeout of the server ends, is ended by those who wait.
 //
+// Events that were moved to an archive keep their rows, without data and metadata, up to the position in the table archived. Other
+// processes hear of it as they hear of commits; until then they may still give an event that they have in memory as it was.
+//
 // Connections: one writes, one listens for the commits of others, the rest read. A URL may name several hosts: the one that is not
 // a standby is used. The store works through pgbouncer in transaction mode with default_query_exec_mode=cache_describe in the
 // URL; NOTIFY does not pass there, so that others' commits are seen within a second. The first start of a new build must reach
@@ -46,6 +49,7 @@ type Options struct {
 	Logf func(format string, args ...any)
 
 	settleWithin time.Duration // how long a lost answer is looked for; zero means 10 s
+	forgetStep   int           // events in one transaction; zero means ours
 }
 
 // Store is a ports.Store in PostgreSQL. Open makes one.
@@ -56,9 +60,10 @@ type Store struct {
 	readers *pgxpool.Pool
 	config  *pgx.ConnConfig // of the connections outside of the pool
 
-	head       es.Watermark // of what is known to be committed
-	recent     recent
-	turn       chan struct{}      // holds a token while a unit of work is open in this process
+	head       es.Watermark       // of what is known to be committed
+	archived   es.Watermark       // events up to it were forgotten, as far as this process has heard
+	recent     recent             // used behind archived alone
+	turn       ports.Turn         // of units of work in this process
 	life       context.Context    // ends when the store is closed
 	end        context.CancelFunc // ends it
 	background sync.WaitGroup     // listening and pruning

@@ -117,7 +117,7 @@ func wantHead(t testing.TB, s ports.Store, want es.Position) {
 
 func TestContract(t *testing.T) {
 	noLeaks(t)
-	contract.Store(t, func(t *testing.T) ports.Store { return open(t, Options{}) })
+	contract.Store(t, func(t *testing.T) ports.Store { return open(t, Options{forgetStep: 7}) })
 }
 
 // In the durable contract a folder is a database: a file in it names the schema, and a copy of it names the same one.
@@ -163,6 +163,25 @@ func (d deal) ReadFeed(ctx context.Context, after es.Position, limit int) ([]es.
 func (d deal) PositionAt(ctx context.Context, t time.Time) (es.Position, error) {
 	return d.pick().PositionAt(ctx, t)
 }
+func (d deal) Archived(ctx context.Context) (es.Position, error) { return d.pick().Archived(ctx) }
+
+// Forget ends when both have heard of it; until then the other one may still give what it has in memory.
+func (d deal) Forget(ctx context.Context, upTo es.Position) error {
+	err := d.pick().Forget(ctx, upTo)
+	for _, s := range []*Store{d.Store, d.other} {
+		if err != nil {
+			break
+		}
+		waiting, stop := context.WithCancel(ctx)
+		ended := context.AfterFunc(s.life, stop)
+		if err = s.archived.Wait(waiting, upTo); s.life.Err() != nil {
+			err = ports.ErrStoreClosed
+		}
+		ended()
+		stop()
+	}
+	return err
+}
 func (d deal) Outcome(ctx context.Context, key string) (*ports.Outcome, error) {
 	return d.pick().Outcome(ctx, key)
 }
@@ -187,8 +206,8 @@ func (d deal) Close() error {
 func TestTwoStoresOnOneDatabaseKeepTheContractOfOne(t *testing.T) {
 	noLeaks(t)
 	contract.Store(t, func(t *testing.T) ports.Store {
-		one := open(t, Options{})
-		return deal{one, open(t, Options{Schema: one.options.Schema}), &atomic.Int64{}}
+		one := open(t, Options{forgetStep: 7})
+		return deal{one, open(t, Options{Schema: one.options.Schema, forgetStep: 5}), &atomic.Int64{}}
 	})
 }
 

@@ -4,15 +4,17 @@ import "strings"
 
 // queries are the statements of the store, with its schema put in.
 type queries struct {
-	setUp, lock, evict, last, tails, known, ends           string
-	addEvents, addOutcomes, setOutcomes                    string
-	setTree, addNodes, permit, setHashes, hashes           string
-	tree, nodes                                            string
-	addBatch, notify, findBatch                            string
-	head, stream, feed, positionAt, outcome, outcomes      string
-	checkpoint, saveCheckpoint, lease, release             string
-	snapshot, saveSnapshots                                string
-	listen, forgetBatches, forgetRefusals, migrationsTable string
+	setUp, lock, evict, last, tails, known, ends            string
+	addEvents, addOutcomes, setOutcomes                     string
+	setTree, addNodes, permit, setHashes, hashes            string
+	tree, nodes                                             string
+	archived, lockArchived, emptyEvents, moveArchived       string
+	vacuum, standing                                        string
+	addBatch, notify, findBatch                             string
+	head, stream, feed, positionAt, outcome, outcomes       string
+	checkpoint, checkpoints, saveCheckpoint, lease, release string
+	snapshot, saveSnapshots                                 string
+	listen, forgetBatches, forgetRefusals, migrationsTable  string
 }
 
 const columns = `e.position, e.stream_id, e.version, e.type, e.schema, e.effective_at, e.recorded_at, e.data, e.metadata, e.hash`
@@ -48,17 +50,23 @@ func queriesFor(schema string) queries {
 		setHashes: `UPDATE daybook.events e SET hash = n.hash FROM unnest($1::bigint[], $2::bytea[]) n(position, hash) WHERE e.position = n.position`,
 		hashes: `SELECT e.stream_id, e.hash FROM unnest($1::text[], $2::bigint[]) n(stream, version)
 			JOIN daybook.events e ON e.stream_id = n.stream AND e.version = n.version`,
-		tree:  `SELECT size, state FROM daybook.tree`,
-		nodes: `SELECT index, hash FROM daybook.tree_nodes WHERE level = $1 AND index >= $2 ORDER BY index LIMIT $3`,
+		tree:         `SELECT size, state FROM daybook.tree`,
+		nodes:        `SELECT index, hash FROM daybook.tree_nodes WHERE level = $1 AND index >= $2 ORDER BY index LIMIT $3`,
+		archived:     `SELECT position FROM daybook.archived`,
+		lockArchived: `SELECT position FROM daybook.archived FOR UPDATE`,
+		emptyEvents:  `UPDATE daybook.events SET data = '', metadata = '' WHERE position > $1 AND position <= $2`,
+		moveArchived: `UPDATE daybook.archived SET position = $1`,
+		vacuum:       `VACUUM (TRUNCATE false) daybook.events`, // its end is never empty
 		addOutcomes: `INSERT INTO daybook.outcomes (key, refusal, recorded_at, body)
 			SELECT * FROM unnest($1::bytea[], $2::boolean[], $3::timestamptz[], $4::bytea[])`,
 		addBatch:  `INSERT INTO daybook.batches (position, id) VALUES ($1, $2)`,
 		notify:    `SELECT pg_notify('daybook.events', $1)`,
 		findBatch: `SELECT EXISTS (SELECT FROM daybook.batches WHERE position = $1 AND id = $2)`,
 
-		head:   `SELECT coalesce(max(position), 0) FROM daybook.events`,
-		stream: `SELECT ` + columns + ` FROM daybook.events e WHERE e.stream_id = $1 AND e.version > $2 ORDER BY e.version LIMIT $3`,
-		feed:   `SELECT ` + columns + ` FROM daybook.events e WHERE e.position > $1 ORDER BY e.position LIMIT $2`,
+		head:     `SELECT coalesce(max(position), 0) FROM daybook.events`,
+		standing: `SELECT coalesce(max(e.position), 0), (SELECT position FROM daybook.archived) FROM daybook.events e`,
+		stream:   `SELECT ` + columns + ` FROM daybook.events e WHERE e.stream_id = $1 AND e.version > $2 ORDER BY e.version LIMIT $3`,
+		feed:     `SELECT ` + columns + ` FROM daybook.events e WHERE e.position > $1 ORDER BY e.position LIMIT $2`,
 		// Recorded time rises with the position, so halving finds the place by the primary key, without an index of its own.
 		positionAt: `WITH RECURSIVE search(low, high) AS (
 				SELECT coalesce(min(position), 1) - 1, coalesce(max(position), 0) FROM daybook.events
@@ -72,7 +80,8 @@ func queriesFor(schema string) queries {
 
 		outcomes: `SELECT key, refusal, recorded_at, body FROM daybook.outcomes WHERE key >= $1 ORDER BY key LIMIT $2`,
 
-		checkpoint: `SELECT position FROM daybook.checkpoints WHERE name = $1`,
+		checkpoint:  `SELECT position FROM daybook.checkpoints WHERE name = $1`,
+		checkpoints: `SELECT name, position FROM daybook.checkpoints`,
 		// The row of the lease stays locked until the checkpoint is there: nobody gets the lease in between.
 		saveCheckpoint: `WITH lease AS MATERIALIZED (SELECT token FROM daybook.leases WHERE name = $1 FOR SHARE)
 			INSERT INTO daybook.checkpoints (name, position) SELECT $1, $3 WHERE NOT EXISTS (SELECT FROM lease WHERE token > $2)
@@ -100,8 +109,9 @@ func queriesFor(schema string) queries {
 	}
 	q.setOutcomes = q.addOutcomes + ` ON CONFLICT (key) DO UPDATE SET refusal = EXCLUDED.refusal, recorded_at = EXCLUDED.recorded_at, body = EXCLUDED.body`
 	for _, statement := range []*string{
-		&q.setUp, &q.lock, &q.evict, &q.last, &q.tails, &q.known, &q.ends, &q.addEvents, &q.setTree, &q.addNodes, &q.permit, &q.setHashes, &q.hashes, &q.tree, &q.nodes, &q.addOutcomes, &q.setOutcomes, &q.addBatch, &q.notify, &q.findBatch,
-		&q.head, &q.stream, &q.feed, &q.positionAt, &q.outcome, &q.outcomes, &q.checkpoint, &q.saveCheckpoint, &q.lease, &q.release, &q.snapshot, &q.saveSnapshots,
+		&q.setUp, &q.lock, &q.evict, &q.last, &q.tails, &q.known, &q.ends, &q.addEvents, &q.setTree, &q.addNodes, &q.permit, &q.setHashes, &q.hashes, &q.tree, &q.nodes, &q.archived, &q.lockArchived, &q.emptyEvents, &q.moveArchived, &q.vacuum, &q.standing,
+		&q.addOutcomes, &q.setOutcomes, &q.addBatch, &q.notify, &q.findBatch,
+		&q.head, &q.stream, &q.feed, &q.positionAt, &q.outcome, &q.outcomes, &q.checkpoint, &q.checkpoints, &q.saveCheckpoint, &q.lease, &q.release, &q.snapshot, &q.saveSnapshots,
 		&q.listen, &q.forgetBatches, &q.forgetRefusals, &q.migrationsTable,
 	} {
 		*statement = inSchema(*statement, schema)

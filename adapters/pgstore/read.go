@@ -106,7 +106,10 @@ func (s *Store) ReadFeed(ctx context.Context, after es.Position, limit int) ([]e
 	if err := s.usable(ctx); err != nil || limit <= 0 || after >= math.MaxInt64 {
 		return nil, err
 	}
-	events := s.recent.after(after, limit)
+	var events []es.Recorded
+	if after >= s.archived.At() {
+		events = s.recent.after(after, limit)
+	}
 	if n := len(events); n < limit {
 		more, err := s.events(ctx, limit-n, s.sql.feed, int64(after)+int64(n), limit-n)
 		if err != nil {
@@ -147,6 +150,9 @@ func (s *Store) events(ctx context.Context, limit int, sql string, args ...any) 
 		}
 		return rows.Err()
 	})
+	if err == nil {
+		err = s.checkPlaces(ctx, events)
+	}
 	return events, err
 }
 
@@ -199,6 +205,26 @@ func (s *Store) Outcomes(ctx context.Context, from string, limit int) (page []po
 func (s *Store) Checkpoint(ctx context.Context, name string) (es.Position, error) {
 	n, err := s.number(ctx, s.sql.checkpoint, plain(name))
 	return es.Position(n), err
+}
+
+// Checkpoints implements ports.Store.
+func (s *Store) Checkpoints(ctx context.Context) (all map[string]es.Position, err error) {
+	err = s.read(ctx, func(ctx context.Context, conn *pgxpool.Conn) error {
+		rows, err := conn.Query(ctx, s.sql.checkpoints)
+		if err != nil {
+			return err
+		}
+		all = map[string]es.Position{}
+		var quoted string
+		var p es.Position
+		_, err = pgx.ForEachRow(rows, []any{&quoted, &p}, func() error {
+			name, err := strconv.Unquote(`"` + quoted + `"`)
+			all[name] = p
+			return err
+		})
+		return err
+	})
+	return all, err
 }
 
 // plain writes a name of any bytes in a form that the database takes as text. Usual names stay as they are.

@@ -24,7 +24,7 @@ const since2000 = 946_684_800_000_000
 // room is more than what es.Recorded.AppendJSON adds to the texts of an event.
 const room = 384
 
-// event reads the columns into e.
+// event reads the columns into e. What was forgotten is a place: it has no data, and no Raw.
 func (d *decoder) event(row [][]byte, e *es.Recorded) error {
 	if len(row) != 10 || len(row[0]) != 8 || len(row[2]) != 8 || len(row[4]) != 4 || len(row[5]) != 8 || len(row[6]) != 8 {
 		return errDamaged.Say("The server sent an event in a form that was not asked for.")
@@ -46,6 +46,10 @@ func (d *decoder) event(row [][]byte, e *es.Recorded) error {
 	}
 	if copy(e.Hash[:], row[9]); len(row[9]) != len(e.Hash) && len(row[9]) != 0 {
 		return errDamaged.Say("The hash of the event at position %d has %d bytes.", e.Position, len(row[9]))
+	}
+	if len(data) == 0 {
+		*e = es.Recorded{Position: e.Position, Stream: e.Stream, Version: e.Version, RecordedAt: e.RecordedAt, Hash: e.Hash}
+		return nil
 	}
 	d.slab = e.AppendJSON(d.slab)
 	e.Raw = d.slab[start:len(d.slab):len(d.slab)]

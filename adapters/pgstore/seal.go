@@ -171,6 +171,10 @@ func (s *Store) unsealed(ctx context.Context, tx pgx.Tx, after es.Position) ([]e
 			rows.Close()
 			return nil, errDamaged.Say("The event at position %d is missing; the next one there is %d.", want, e.Position)
 		}
+		if e.Raw == nil {
+			rows.Close()
+			return nil, ports.ErrSealBroken.Say("The event at position %d is not sealed and is empty: it was changed behind Daybook's back. Nothing was written; daybook verify says more.", e.Position)
+		}
 		if e.Hash != (es.Hash{}) {
 			rows.Close()
 			return nil, ports.ErrSealBroken.Say("The event at position %d is not sealed and has a hash: it was put there behind Daybook's back. Nothing was written; daybook verify says more.", e.Position)

@@ -59,16 +59,16 @@ func backup(cmd *cobra.Command, server, dir string) (position uint64, root strin
 		err = json.Unmarshal(answer, &b)
 		return b.Position, b.Root, err
 	}
-	store, err := openStore(cmd)
+	ledger, err := openLedger(cmd)
 	if err != nil {
 		return 0, "", err
 	}
-	copying, ok := store.(ports.BackupStore)
+	copying, ok := ledger.Store.(ports.BackupStore)
 	if !ok {
-		return 0, "", errors.Join(ports.ErrBackupElsewhere, store.Close())
+		return 0, "", errors.Join(ports.ErrBackupElsewhere, ledger.Close())
 	}
 	b, err := copying.Backup(ctx, dir)
-	return uint64(b.Position), b.Root.String(), errors.Join(err, store.Close())
+	return uint64(b.Position), b.Root.String(), errors.Join(err, ledger.Close())
 }
 
 func newRestore() *cobra.Command {

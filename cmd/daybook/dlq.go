@@ -98,7 +98,7 @@ func newSettling(verb, short, done string) *cobra.Command {
 				}
 			}
 			for i, id := range ids {
-				if _, err := client.Post(cmd.Context(), deadLettersPath+"/"+url.PathEscape(id)+"/"+verb); err != nil {
+				if _, err := client.Post(cmd.Context(), deadLettersPath+"/"+url.PathEscape(id)+"/"+verb, nil); err != nil {
 					say(cmd.ErrOrStderr(), "%d of %d dead letters were %s before this failed.\n", i, len(ids), done)
 					return err
 				}

@@ -90,12 +90,12 @@ func exportFrom(ctx context.Context, cmd *cobra.Command, server string, out io.W
 	if server != "" {
 		return exportFromServer(ctx, server, out, m)
 	}
-	store, err := openStore(cmd)
+	ledger, err := openLedger(cmd)
 	if err != nil {
 		return engine.Ledger{}, err
 	}
-	l, err := engine.Export(ctx, store, measuredWriter{logfile.NewWriter(out), m})
-	return l, errors.Join(err, store.Close())
+	l, err := engine.Export(ctx, ledger.Store, measuredWriter{logfile.NewWriter(out), m})
+	return l, errors.Join(err, ledger.Close())
 }
 
 // exportFromServer checks the lines while it writes them: an answer that breaks off is an error.

@@ -14,7 +14,6 @@ import (
 	"daybook/core/engine"
 	"daybook/core/es"
 	"daybook/core/fault"
-	"daybook/core/ports"
 )
 
 func newImportLog() *cobra.Command {
@@ -47,16 +46,16 @@ may use the store meanwhile, and none starts on it until the import is finished.
 	return cmd
 }
 
-// openStore opens the store that the command line and the configuration name.
-func openStore(cmd *cobra.Command) (ports.Store, error) {
+// openLedger opens the store that the command line and the configuration name, and its archive.
+func openLedger(cmd *cobra.Command) (app.Ledger, error) {
 	c, _, err := app.Load(cmd.Flags(), os.Environ())
 	if err != nil {
-		return nil, err
+		return app.Ledger{}, err
 	}
 	if c.Store.Driver == "memory" {
-		return nil, usageError{errors.New("the store in memory belongs to the process that has it: name another with --store.driver, or for an export the process with --server")}
+		return app.Ledger{}, usageError{errors.New("the store in memory belongs to the process that has it: name another with --store.driver, or for an export the process with --server")}
 	}
-	return app.OpenStore(c, app.NewLogger(c, cmd.ErrOrStderr()))
+	return app.OpenLedger(c, app.NewLogger(c, cmd.ErrOrStderr()))
 }
 
 // openLog opens an exported file. The function it gives back closes it.
@@ -113,17 +112,17 @@ func importLog(ctx context.Context, cmd *cobra.Command, name string) (engine.Led
 		return engine.Ledger{}, err
 	}
 	defer end()
-	store, err := openStore(cmd)
+	ledger, err := openLedger(cmd)
 	if err != nil {
 		return r.Ledger(), err
 	}
 	m := startMove(cmd, "import")
 	defer m.stop()
-	l, err := engine.Import(ctx, store, r, func(done, total es.Position) {
+	l, err := engine.Import(ctx, ledger.Store, r, func(done, total es.Position) {
 		m.total.Store(int64(total))
 		m.at(done)
 	})
-	if err = errors.Join(named(name, err), store.Close()); err != nil && fault.KindOf(err) == fault.Internal && ctx.Err() != nil {
+	if err = errors.Join(named(name, err), ledger.Close()); err != nil && fault.KindOf(err) == fault.Internal && ctx.Err() != nil {
 		err = errors.New("stopped; the same command goes on where it was")
 	}
 	return l, err

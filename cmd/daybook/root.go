@@ -21,7 +21,7 @@ func newRoot() *cobra.Command {
 		newServe(), newConfig(), newVersion(),
 		newAccount(), newEvents(), newImport(), newRebuild(), newBench(),
 		newVerify(), newCheckpoint(), newDeadLetters(), newHealth(),
-		newExport(), newImportLog(), newBackup(), newRestore(),
+		newExport(), newImportLog(), newArchive(), newBackup(), newRestore(),
 		newExitCodes(),
 	)
 	root.SetHelpTemplate(helpTemplate)

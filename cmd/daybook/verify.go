@@ -19,6 +19,7 @@ import (
 	"daybook/core/engine"
 	"daybook/core/es"
 	"daybook/core/fault"
+	"daybook/core/ports"
 )
 
 // verification is what `verify` was asked for.
@@ -28,6 +29,7 @@ type verification struct {
 	checkpoints []string // files
 	key         string
 	resume      string
+	archive     ports.Archive // nil: none
 }
 
 func newVerify() *cobra.Command {
@@ -36,7 +38,7 @@ func newVerify() *cobra.Command {
 		Use: "verify", Short: "Check that nothing that was ever written has been changed",
 		Long: `Check every event's hash, every stream's chain, the seal over the whole store, and checkpoints that were kept elsewhere.
 The first thing that is wrong is named, with exit code 7. Without --server the configured store is opened: an embedded one must
-not be in use. With --server everything is checked here, from what the server shows.
+not be in use. What was moved to the archive is read there, and every file of the archive is checked whole. With --server everything is checked here, from what the server shows.
 
 With --resume what was verified is noted in a file: when the work is interrupted, the same again goes on there, and later it
 checks only what is new. Remove the file to check everything again.`,
@@ -83,12 +85,12 @@ func (v *verification) ofStore(cmd *cobra.Command) error {
 	if err := v.readResume(run); err != nil {
 		return err
 	}
-	store, err := app.OpenStore(c, app.NewLogger(c, cmd.ErrOrStderr()))
+	ledger, err := app.OpenLedger(c, app.NewLogger(c, cmd.ErrOrStderr()))
 	if err != nil {
 		return err
 	}
-	run.History = engine.StoreHistory{Store: store}
-	return errors.Join(v.run(cmd, run), store.Close())
+	run.History, v.archive = engine.StoreHistory{Store: ledger.Store}, ledger.Archive
+	return errors.Join(v.run(cmd, run), ledger.Close())
 }
 
 // ofServer verifies what a server shows.
@@ -196,6 +198,9 @@ func (v *verification) run(cmd *cobra.Command, run *engine.Verification) error {
 	m := startMeter(cmd.ErrOrStderr(), "verify", "events", func() (int64, int64, int64) { return at.Load(), of.Load(), at.Load() })
 	err := run.Run(ctx)
 	m.stop()
+	if err == nil {
+		err = v.files(ctx, cmd, before)
+	}
 	if noted := v.writeResume(run); err == nil {
 		err = noted
 	}
@@ -222,9 +227,25 @@ func (v *verification) run(cmd *cobra.Command, run *engine.Verification) error {
 	return nil
 }
 
+// files checks the files of the archive whole, unless only what is new is checked: events were read through them already, but not
+// what lies between the events.
+func (v *verification) files(ctx context.Context, cmd *cobra.Command, verified es.Position) error {
+	if v.archive == nil || verified > 0 {
+		return nil
+	}
+	end, err := v.archive.End(ctx)
+	if err != nil {
+		return err
+	}
+	var at atomic.Int64
+	m := startMeter(cmd.ErrOrStderr(), "verify archive", "events", func() (int64, int64, int64) { return at.Load(), int64(end), at.Load() })
+	defer m.stop()
+	return v.archive.Check(ctx, func(p es.Position) { at.Store(int64(p)) })
+}
+
 // isDamage reports whether an error says that what is stored is not what was written.
 func isDamage(err error) bool {
 	var tampered *engine.TamperedError
 	var f *fault.Fault
-	return errors.As(err, &tampered) || errors.As(err, &f) && (f.Code == "store_damaged" || f.Code == "seal_broken" || f.Code == "log_damaged")
+	return errors.As(err, &tampered) || errors.As(err, &f) && (f.Code == "store_damaged" || f.Code == "archive_damaged" || f.Code == "seal_broken" || f.Code == "log_damaged")
 }

@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"daybook/core/es"
@@ -22,6 +23,7 @@ type Options struct {
 	Views    ports.Views
 	Observer ports.Observer
 	Notary   ports.Notary     // signs checkpoints; nil where none are asked for
+	Archive  ports.Archive    // where old events are moved, and through which Store reads them; nil: nowhere
 	Now      func() time.Time // the clock
 
 	EventsTopic   string // where the relay publishes
@@ -43,11 +45,12 @@ type Options struct {
 // Engine is the inside of the hexagon. Its methods may be called concurrently; Run methods are called once each.
 type Engine struct {
 	Options
-	sequencer *sequencer
-	projector *projector
-	snapshots *snapshots
-	blocks    *blocks
-	rebuilds  rebuilds
+	sequencer  *sequencer
+	projector  *projector
+	snapshots  *snapshots
+	blocks     *blocks
+	operations operations
+	vouched    atomic.Bool // see vouch
 }
 
 // New makes an engine. Nothing runs until RunCommands, RunRelay and RunProjector do.
@@ -143,6 +146,12 @@ var (
 	ErrNoCheckpoints = fault.New(fault.NotFound, "no_checkpoints", "This process has no key to sign checkpoints with.")
 	// ErrNoOperation: there is no such operation, or it was too long ago.
 	ErrNoOperation = fault.New(fault.NotFound, "operation_not_found", "There is no operation with this id.")
+	// ErrNoArchive: there is nowhere to move events to.
+	ErrNoArchive = fault.New(fault.Rejected, "no_archive", "This ledger has no archive. Set archive.url to a folder or a bucket, and start Daybook again.")
+	// ErrArchiveUnbacked: without snapshots every state would have to be read from the archive.
+	ErrArchiveUnbacked = fault.New(fault.Rejected, "archive_unbacked", "Events are archived behind snapshots, and none are made here. Set snapshots.every, and start Daybook again.")
+	// ErrArchiveRunning: one at a time, in all processes.
+	ErrArchiveRunning = fault.New(fault.Conflict, "archive_running", "Events are being moved to the archive already.")
 	// ErrRebuildRunning: one rebuild at a time.
 	ErrRebuildRunning = fault.New(fault.Conflict, "rebuild_running", "A rebuild is running already.")
 )

@@ -21,6 +21,12 @@ type follower struct {
 	take func(ctx context.Context, events []es.Recorded) (int, error)
 }
 
+// What the names of followers' checkpoints begin with.
+const (
+	relayPrefix   = "relay:"
+	reactorPrefix = "reactor:"
+)
+
 // saveEvery is how long a follower may go on before it saves its checkpoint. Saving more often would take room in the
 // store's log from commands; what a crash makes it take again is bounded by this.
 const saveEvery = 100 * time.Millisecond

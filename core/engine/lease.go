@@ -20,18 +20,11 @@ const (
 func (e *Engine) lead(ctx context.Context, name string, work func(ctx context.Context, token ports.Token)) {
 	e.Observer.Led(name, 0, false)
 	for failures := 0; ctx.Err() == nil; {
-		l := lease{engine: e, name: name}
-		asking, cancel := context.WithCancel(ctx)
-		l.sure = l.ask(asking)
-		token, err := e.Store.Lease(ctx, name, e.Process, leaseTTL)
-		if err == nil {
-			failures = 0
-			l.token = token
-			l.hold(ctx, work, cancel)
-			continue
-		}
-		cancel()
+		err := e.try(ctx, name, work)
 		switch {
+		case err == nil:
+			failures = 0
+			continue
 		case errors.Is(err, ports.ErrLeaseHeld):
 			failures = 0
 			pause(ctx, leasePace)
@@ -42,6 +35,20 @@ func (e *Engine) lead(ctx context.Context, name string, work func(ctx context.Co
 		pause(ctx, backoff(failures))
 		failures++
 	}
+}
+
+// try does the work if this process gets the lease of the name now, else its error says why it did not. It ends like that of lead.
+func (e *Engine) try(ctx context.Context, name string, work func(ctx context.Context, token ports.Token)) error {
+	l := lease{engine: e, name: name}
+	asking, cancel := context.WithCancel(ctx)
+	l.sure = l.ask(asking)
+	var err error
+	if l.token, err = e.Store.Lease(ctx, name, e.Process, leaseTTL); err != nil {
+		cancel()
+		return err
+	}
+	l.hold(ctx, work, cancel)
+	return nil
 }
 
 // lease is one that this process holds.

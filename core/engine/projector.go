@@ -172,31 +172,43 @@ func (p *projector) start(ctx context.Context) error {
 // account that is not in memory costs as much as folding some hundred events in a row.
 const farBehind = 300
 
-// useful reports whether a set of views has documents, and those of this store's history: the store may have been put back to an
-// earlier state, or be another one.
+// useful reports whether a set of views has documents that can be gone on with.
 func (p *projector) useful(ctx context.Context, set ports.ViewSet) (bool, error) {
 	progress, err := set.Progress(ctx)
 	if err != nil || progress.Checkpoint == 0 {
 		return false, err
 	}
-	last, err := p.Store.ReadFeed(ctx, progress.Checkpoint-1, 1)
+	foreign, err := p.foreign(ctx, progress)
 	if err != nil {
 		return false, err
 	}
-	why := ""
-	switch {
-	case len(last) == 0:
-		why = "which the store does not have"
-	case progress.Hash != es.Hash{} && progress.Hash != last[0].Hash:
-		why = "and the store has another one there"
-	case progress.Open || p.Views.Shared():
-		return true, nil
-	default: // a process before this one has kept them
-		head, err := p.Store.Head(ctx)
-		return head <= progress.Checkpoint+head/farBehind, err
+	if foreign != "" {
+		p.Observer.Failed("use the views that are there", fmt.Errorf("engine: they end with the event at position %d, %s: they are filled anew", progress.Checkpoint, foreign))
+		return false, nil
 	}
-	p.Observer.Failed("use the views that are there", fmt.Errorf("engine: they end with the event at position %d, %s: they are filled anew", progress.Checkpoint, why))
-	return false, nil
+	if progress.Open || p.Views.Shared() {
+		return true, nil
+	}
+	head, err := p.Store.Head(ctx) // a process before this one has kept them
+	return head <= progress.Checkpoint+head/farBehind, err
+}
+
+// foreign says why views are not of this store's history, which may have been put back to an earlier state, or be another one;
+// "" if they are.
+func (p *projector) foreign(ctx context.Context, progress ports.Progress) (why string, err error) {
+	if progress.Checkpoint == 0 {
+		return "", nil
+	}
+	last, err := p.Store.ReadFeed(ctx, progress.Checkpoint-1, 1)
+	switch {
+	case err != nil:
+		return "", err
+	case len(last) == 0:
+		return "which the store does not have", nil
+	case progress.Hash != es.Hash{} && progress.Hash != last[0].Hash:
+		return "and the store has another one there", nil
+	}
+	return "", nil
 }
 
 // page is how many events are shown by one Write while readers look on. For shared views a Write is a few requests over the

@@ -11,6 +11,9 @@ import (
 
 // View gives the document of one aggregate and the position the view had reached.
 func (e *Engine) View(ctx context.Context, m *es.Module, id string) (es.Document, es.Position, error) {
+	if err := e.vouch(ctx); err != nil {
+		return es.Document{}, 0, err
+	}
 	d, at, err := e.Views.Get(ctx, m.Name, id)
 	if fault.KindOf(err) == fault.NotFound {
 		return d, at, e.notFound(m)
@@ -25,7 +28,31 @@ func (e *Engine) notFound(m *es.Module) error {
 
 // Documents lists a module's documents.
 func (e *Engine) Documents(ctx context.Context, m *es.Module, q ports.Query) (ports.Page, error) {
+	if err := e.vouch(ctx); err != nil {
+		return ports.Page{}, err
+	}
 	return e.Views.List(ctx, m.Name, q)
+}
+
+// vouch sees that shared views are of this store's history before this process answers from them: until whoever writes them has
+// seen it too, they may be those of a store that was restored since. Once is enough, as a store is restored while nobody uses it.
+func (e *Engine) vouch(ctx context.Context) error {
+	if !e.Views.Shared() || e.vouched.Load() {
+		return nil
+	}
+	progress, err := e.Views.Progress(ctx)
+	if err != nil {
+		return err
+	}
+	foreign, err := e.projector.foreign(ctx, progress)
+	switch {
+	case err != nil:
+		return err
+	case foreign != "":
+		return ports.ErrViewRebuilding
+	}
+	e.vouched.Store(true)
+	return nil
 }
 
 // viewPoll is how often the checkpoint of views that another process writes is asked for.
@@ -40,6 +67,9 @@ func (e *Engine) AwaitView(ctx context.Context, p es.Position, patience time.Dur
 	}
 	if p > head {
 		return ErrPositionAhead.Say("The store's last event has position %d; there is no position %d yet.", head, p)
+	}
+	if err := e.vouch(ctx); err != nil {
+		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -73,6 +103,7 @@ func (e *Engine) Queued() int { return len(e.sequencer.queue) }
 // Status is how the parts of this process stand.
 type Status struct {
 	Head        es.Position
+	Archived    es.Position // events up to here were moved to the archive
 	Views       ports.Progress
 	Parked      []ports.ParkedDocument // the first few
 	ParkedCount int
@@ -90,6 +121,9 @@ func (e *Engine) Status(ctx context.Context) (Status, error) {
 	var s Status
 	var err error
 	if s.Head, err = e.Store.Head(ctx); err != nil {
+		return s, err
+	}
+	if s.Archived, err = e.Store.Archived(ctx); err != nil {
 		return s, err
 	}
 	within, cancel := context.WithTimeout(ctx, statusWithin)

@@ -28,7 +28,7 @@ const reactorPage = 256
 // follower is what shows the feed to the reactor.
 func (r *Reactor) follower(e *Engine) *follower {
 	return &follower{
-		Engine: e, name: "reactor:" + r.Name, work: "reactor " + r.Name, page: reactorPage,
+		Engine: e, name: reactorPrefix + r.Name, work: "reactor " + r.Name, page: reactorPage,
 		take: func(ctx context.Context, events []es.Recorded) (int, error) {
 			for i := range events {
 				if err := r.see(ctx, &events[i]); err != nil {

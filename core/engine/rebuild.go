@@ -3,109 +3,37 @@ package engine
 import (
 	"context"
 	"errors"
-	"fmt"
-	"sync"
-	"time"
 
 	"daybook/core/es"
 	"daybook/core/fault"
 	"daybook/core/ports"
 )
 
-// Operation is work that goes on after the request that started it was answered.
-type Operation struct {
-	ID        string
-	Kind      string // "rebuild"
-	State     string // OperationRunning and so on
-	Position  es.Position
-	Head      es.Position
-	PerSecond int64         // events, on the average since it was first asked how far it is; zero: not known yet
-	Left      time.Duration // about; zero: not known
-	Compared  []Comparison  // how the views before and after differ; nil where another process made them
-	Error     string
-
-	began time.Time // of the figures
-	from  es.Position
-}
-
-// pace tells how fast it goes, given how far it is.
-func (op *Operation) pace(at, head es.Position, now time.Time) {
-	op.Position, op.Head = max(op.Position, at), head
-	if op.began.IsZero() {
-		op.began, op.from = now, op.Position
-	}
-	op.PerSecond, op.Left = 0, 0
-	if took := now.Sub(op.began).Seconds(); took > 0 && op.Position > op.from {
-		rate := float64(op.Position-op.from) / took
-		op.PerSecond = int64(rate)
-		op.Left = time.Duration(float64(head-min(op.Position, head)) / rate * float64(time.Second))
-	}
-}
-
-// States of an operation.
-const (
-	OperationRunning = "running"
-	OperationDone    = "done"
-	OperationFailed  = "failed"
-)
-
-// rebuilds keeps the rebuilds of this process, newest last.
-type rebuilds struct {
-	mu  sync.Mutex
-	all []*Operation
-}
-
-// Rebuild starts to build the views again from the store, beside those that readers go on to see, and swaps them; it returns at once. ctx bounds the work, so it
-// must outlive the request that asked for it. One rebuild runs at a time: a second one is ErrRebuildRunning.
+// Rebuild starts to build the views again from the store, beside those that readers go on to see, and swaps them; it returns at once.
+// ctx bounds the work, so it must outlive the request that asked for it. One rebuild runs at a time: a second one is ErrRebuildRunning.
 func (e *Engine) Rebuild(ctx context.Context) (Operation, error) {
-	e.rebuilds.mu.Lock()
-	defer e.rebuilds.mu.Unlock()
-	if n := len(e.rebuilds.all); n > 0 && e.rebuilds.all[n-1].State == OperationRunning {
-		return *e.rebuilds.all[n-1], ErrRebuildRunning
-	}
-	op := &Operation{ID: fmt.Sprintf("op-%d", len(e.rebuilds.all)+1), Kind: "rebuild", State: OperationRunning}
-	e.rebuilds.all = append(e.rebuilds.all, op)
-	started := *op
-	go func() {
+	return e.operations.start(OperationRebuild, ErrRebuildRunning, func(tell func(func(*Operation))) error {
 		compared, err := e.rebuild(ctx)
-		e.rebuilds.mu.Lock()
-		defer e.rebuilds.mu.Unlock()
-		op.State, op.Compared = OperationDone, compared
+		tell(func(op *Operation) { op.Compared = compared })
 		if err != nil {
-			op.State, op.Error = OperationFailed, "the views could not be filled; see the log"
 			e.Observer.Failed("rebuild the views", err)
+			return errors.New("the views could not be filled; see the log")
 		}
-	}()
-	return started, nil
+		return nil
+	})
 }
 
-// Operation gives an operation of this process as it stands.
-func (e *Engine) Operation(ctx context.Context, id string) (Operation, error) {
-	e.rebuilds.mu.Lock()
-	defer e.rebuilds.mu.Unlock()
-	for _, op := range e.rebuilds.all {
-		if op.ID != id {
-			continue
-		}
-		if op.State == OperationFailed {
-			return *op, nil
-		}
-		progress, err := e.Views.Progress(ctx)
-		if err != nil {
-			return *op, err
-		}
-		head, err := e.Store.Head(ctx)
-		if err != nil {
-			return *op, err
-		}
-		at := progress.Beside
-		if op.State == OperationDone {
-			at = progress.Checkpoint
-		}
-		op.pace(at, head, e.Now())
-		return *op, nil
+// rebuildProgress is how far a rebuild is, and the head.
+func (e *Engine) rebuildProgress(ctx context.Context, state string) (at, head es.Position, err error) {
+	progress, err := e.Views.Progress(ctx)
+	if err != nil {
+		return 0, 0, err
 	}
-	return Operation{}, ErrNoOperation
+	head, err = e.Store.Head(ctx)
+	if state == OperationDone {
+		return progress.Checkpoint, head, err
+	}
+	return progress.Beside, head, err
 }
 
 // Whoever writes shared views builds them anew when what was asked for is beyond what was done. The names are checkpoints in

@@ -26,7 +26,7 @@ const relayPage = 1024
 const relayPace = 3 * time.Millisecond
 
 // RelayCheckpoint is the name under which the relay to a topic keeps how far it is.
-func RelayCheckpoint(topic string) string { return "relay:" + topic }
+func RelayCheckpoint(topic string) string { return relayPrefix + topic }
 
 // relay is the follower that publishes the feed.
 func (e *Engine) relay() *follower {

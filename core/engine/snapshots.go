@@ -21,6 +21,10 @@ type snapshots struct {
 	queue chan []es.Folded
 	ready chan ports.Snapshot // to be written as they are
 
+	// archived is up to where events were in the archive when this process looked last. A stream that begins there is read from a
+	// snapshot on at once, as archives are slow.
+	archived es.Watermark
+
 	mu       sync.Mutex
 	outdated map[*es.Module]bool // told of once: after an upgrade there may be many
 }
@@ -33,6 +37,8 @@ const (
 
 	// snapshotPace is how long offers are gathered. Nobody waits for snapshots, and many at once take less from commands.
 	snapshotPace = 100 * time.Millisecond
+
+	archivedEvery = time.Minute // between two looks at what other processes have archived
 )
 
 func newSnapshots(o *Options) *snapshots {
@@ -69,9 +75,13 @@ func (s *snapshots) keep(n ports.Snapshot) {
 
 // run writes what is offered until ctx ends.
 func (s *snapshots) run(ctx context.Context) {
+	look := time.NewTicker(archivedEvery)
+	defer look.Stop()
+	err := s.seeArchived(ctx)
 	for failures := 0; ctx.Err() == nil; {
-		var err error
 		select {
+		case <-look.C:
+			err = s.seeArchived(ctx)
 		case states := <-s.queue:
 			pause(ctx, snapshotPace)
 			err = s.save(ctx, s.gather(states))
@@ -88,6 +98,13 @@ func (s *snapshots) run(ctx context.Context) {
 			pause(ctx, backoff(failures))
 		}
 	}
+}
+
+// seeArchived sees how much other processes have archived.
+func (s *snapshots) seeArchived(ctx context.Context) error {
+	at, err := s.Store.Archived(ctx)
+	s.archived.Raise(at)
+	return err
 }
 
 // gather adds what else waits.
@@ -162,7 +179,7 @@ type passage struct {
 }
 
 // run reads as many events as lie between two snapshots first: mostly a stream is no longer than that, and nothing else need
-// be looked at. Of a longer one it goes on at the nearest snapshot.
+// be looked at. Of a longer one, and of one that begins in the archive, it goes on at the nearest snapshot.
 func (p *passage) run(ctx context.Context) error {
 	look := p.SnapshotEvery > 0 && p.Registry.KeepsSnapshots(p.f.Stream)
 	p.stride = pageSize
@@ -170,13 +187,15 @@ func (p *passage) run(ctx context.Context) error {
 		p.stride = min(pageSize, p.SnapshotEvery)
 	}
 	for limit := p.stride; ; limit = min(2*limit, pageSize) {
-		page, err := p.Store.ReadStream(ctx, p.f.Stream, p.f.Version, limit)
-		if err != nil {
-			return err
-		}
-		last := len(page) < limit
-		if done, err := p.take(page); err != nil || done || last {
-			return err
+		if !look || p.f.Position >= p.archived.At() {
+			page, err := p.Store.ReadStream(ctx, p.f.Stream, p.f.Version, limit)
+			if err != nil {
+				return err
+			}
+			last := len(page) < limit
+			if done, err := p.take(page); err != nil || done || last {
+				return err
+			}
 		}
 		if look {
 			look = false

@@ -41,8 +41,17 @@ type Store interface {
 	// ReadFeed gives up to limit events after the position, in position order. It never shows an event before all
 	// events with smaller positions: a reader that goes on after the last position it saw misses none.
 	ReadFeed(ctx context.Context, after es.Position, limit int) ([]es.Recorded, error)
-	// PositionAt is the position of the last event recorded at or before t, zero if there is none. It does not scan.
+	// PositionAt is the position of the last event recorded at or before t, zero if there is none. It does not scan. Of events that it
+	// has forgotten it need not know the time: an answer up to Archived says only that no later one was recorded by then.
 	PositionAt(ctx context.Context, t time.Time) (es.Position, error)
+	// Archived is the position up to which the store has forgotten events; zero at first.
+	Archived(ctx context.Context) (es.Position, error)
+	// Forget drops what the events up to the position say, once they are kept elsewhere, and gives their room back; their places stay.
+	// From then on a read gives such an event as a place: its Position, in a stream its Stream and Version too, and no Raw. All else
+	// is as before: streams go on where they end, and the tree, outcomes, snapshots and checkpoints are not touched. It refuses
+	// (ErrBatchRefused) to forget the last event of the store. A position up to Archived changes nothing. A crash, or an error,
+	// leaves a part of them forgotten, from the first one on, as Archived says. Those who write wait for it only for moments.
+	Forget(ctx context.Context, upTo es.Position) error
 	// Tree gives the tree over the hashes of all events up to the head: the seal of the whole store.
 	Tree(ctx context.Context) (es.Tree, error)
 	// TreeNodes gives the hashes of up to limit nodes of the tree of a level from the first one on, in order; level is that of
@@ -59,6 +68,8 @@ type Store interface {
 
 	// Checkpoint gives the position saved under the name, zero if there is none.
 	Checkpoint(ctx context.Context, name string) (es.Position, error)
+	// Checkpoints gives the positions saved under all names.
+	Checkpoints(ctx context.Context) (map[string]es.Position, error)
 	// SaveCheckpoint keeps a position under the name, also one below what was saved. It may be lost in a crash, but then
 	// an earlier one is given: never a later one. It fails with ErrLeaseLost, and changes nothing, if the lease of the
 	// same name has had a higher token.

@@ -37,10 +37,12 @@ var homes = map[string][]string{
 	"github.com/Shopify/toxiproxy":    {},
 	"github.com/cockroachdb/pebble":   {"adapters/pebblestore"},
 	"github.com/danielgtaylor/huma":   {"adapters/httpapi"},
-	"github.com/klauspost/compress":   {"adapters/logfile"},
+	"github.com/johannesboyne":        {},
+	"github.com/klauspost/compress":   {"adapters/logfile", "adapters/archive"},
 	"github.com/rogpeppe/go-internal": {},
 	"github.com/stretchr/testify":     {},
 	"go.uber.org/goleak":              {},
+	"gocloud.dev":                     {"adapters/archive"},
 	"pgregory.net/rapid":              {},
 }
 

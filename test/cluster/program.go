@@ -43,9 +43,7 @@ func (p *Program) Start() {
 	p.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	cmd := exec.Command(p.binary, "serve", "--http.addr", "127.0.0.1:0", "--log.format", "json")
-	cmd.Env = append(cleanEnv(), p.env...)
-	cmd.Dir = p.dir
+	cmd := p.Command("serve", "--http.addr", "127.0.0.1:0", "--log.format", "json")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	log, err := os.OpenFile(p.logFile(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -71,6 +69,14 @@ func (p *Program) Start() {
 	_, rest, _ := strings.Cut(line, "http://")
 	addr, _, _ := strings.Cut(rest, " ")
 	p.url.Store("http://" + addr)
+}
+
+// Command is another command of the same program, with the same configuration and folder.
+func (p *Program) Command(args ...string) *exec.Cmd {
+	cmd := exec.Command(p.binary, args...)
+	cmd.Env = append(cleanEnv(), p.env...)
+	cmd.Dir = p.dir
+	return cmd
 }
 
 // cleanEnv is the environment without what configures a Daybook.

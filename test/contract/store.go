@@ -15,7 +15,17 @@ import (
 
 // Store runs the contract of ports.Store, ports.Unit and ports.Append. open gives an empty store; the suite closes it.
 func Store(t *testing.T, open func(t *testing.T) ports.Store) {
-	for _, cases := range [][]storeCase{readCases(), feedCases(), sealCases(), snapshotCases(), unitCases(), refusalCases(), appendCases(), outcomeCases(), waitCases(), leaseCases(), closeCases()} {
+	WholeStore(t, open)
+	runStoreCases(t, open, archiveCases())
+}
+
+// WholeStore runs all of it but what is about places: a store with an archive behind it gives none.
+func WholeStore(t *testing.T, open func(t *testing.T) ports.Store) {
+	runStoreCases(t, open, readCases(), feedCases(), sealCases(), snapshotCases(), unitCases(), refusalCases(), appendCases(), outcomeCases(), waitCases(), leaseCases(), closeCases())
+}
+
+func runStoreCases(t *testing.T, open func(t *testing.T) ports.Store, suites ...[]storeCase) {
+	for _, cases := range suites {
 		for _, c := range cases {
 			t.Run(c.sentence, func(t *testing.T) {
 				s := open(t)

@@ -59,6 +59,27 @@ func DurableStore(t *testing.T, open func(t *testing.T, dir string) ports.Store)
 			u.Rollback()
 			showsHistory(t, s, all, outcomes)
 		})
+		t.Run(when+" events that were forgotten are places, and streams go on", func(t *testing.T) {
+			dir := t.TempDir()
+			s := open(t, dir)
+			_, outcomes := history(t, s)
+			all := readFeed(t, s, 0, 100)
+			for _, p := range []es.Position{1, 30, 59} {
+				forget(t, s, p)
+				s = reopen(t, s, dir)
+				WantForgotten(t, s, all, p)
+				for _, o := range outcomes {
+					wantOutcome(t, outcome(t, s, o.Key), o)
+				}
+				if when == "after a crash" { // goes on in a directory of its own
+					s.Close()
+					s = open(t, dir)
+				}
+			}
+			mustAppend(t, s, "a", 20, 1)
+			WantForgotten(t, s, append(all, readFeed(t, s, 60, 2)...), 59)
+			s.Close()
+		})
 		t.Run(when+" a checkpoint is never a later position than the last one saved", func(t *testing.T) {
 			dir := t.TempDir()
 			s := open(t, dir)

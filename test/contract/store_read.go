@@ -2,6 +2,7 @@ package contract
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"testing"
@@ -47,10 +48,15 @@ func readCases() []storeCase {
 				}
 			}
 			saveCheckpoint(t, s, "relay.2", 7)
+			saveCheckpoint(t, s, "r\x00\"\xff", 9)
 			for _, other := range []string{"", "rel", "relay.", "relay\x00"} {
 				if got := checkpoint(t, s, other); got != 0 {
 					t.Errorf("%q was never saved and is %d", other, got)
 				}
+			}
+			all, err := s.Checkpoints(t.Context())
+			if want := map[string]es.Position{"relay": 0, "relay.2": 7, "r\x00\"\xff": 9}; err != nil || !maps.Equal(all, want) {
+				t.Errorf("all of them are %v, %v", all, err)
 			}
 		}},
 	}

@@ -250,7 +250,7 @@ func everyReadShows(t *testing.T, s ports.Store) {
 }
 
 func endedContext(t *testing.T, s ports.Store) {
-	write(t, s, ports.Batch{Events: sequence(1, "a")})
+	write(t, s, ports.Batch{Events: sequence(2, "a")})
 	saveCheckpoint(t, s, "c", 1)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -260,21 +260,25 @@ func endedContext(t *testing.T, s ports.Store) {
 		"read stream":     func() error { _, err := s.ReadStream(ctx, "a", 0, 1); return err },
 		"read feed":       func() error { _, err := s.ReadFeed(ctx, 0, 1); return err },
 		"position at":     func() error { _, err := s.PositionAt(ctx, epoch); return err },
+		"archived":        func() error { _, err := s.Archived(ctx); return err },
+		"forget":          func() error { return s.Forget(ctx, 1) },
 		"outcome":         func() error { _, err := s.Outcome(ctx, "k"); return err },
-		"wait":            func() error { return s.Wait(ctx, 1) },
+		"wait":            func() error { return s.Wait(ctx, 2) },
 		"checkpoint":      func() error { _, err := s.Checkpoint(ctx, "c"); return err },
+		"checkpoints":     func() error { _, err := s.Checkpoints(ctx); return err },
 		"save checkpoint": func() error { return s.SaveCheckpoint(ctx, "c", 0, 2) },
 		"lease":           func() error { _, err := s.Lease(ctx, "l", "h", long); return err },
 		"release":         func() error { return s.Release(ctx, "l", 1) },
 		"commit": func() error {
-			return begin(t, s, ports.Needs{}).Commit(ctx, ports.Batch{Events: []es.Recorded{at(2, "a", 2)}})
+			return begin(t, s, ports.Needs{}).Commit(ctx, ports.Batch{Events: []es.Recorded{at(3, "a", 3)}})
 		},
 	} {
 		wantIs(t, what, call(), context.Canceled)
 	}
-	wantHead(t, s, 1)
+	wantHead(t, s, 2)
+	wantForgotten(t, s, 0)
 	if p := checkpoint(t, s, "c"); p != 1 {
 		t.Errorf("the checkpoint moved to %d", p)
 	}
-	writeEvents(t, s, at(2, "a", 2))
+	writeEvents(t, s, at(3, "a", 3))
 }

@@ -73,16 +73,16 @@ func commands(accounts, each int) []string {
 
 func with(t *testing.T, c app.Config, do func(s ports.Store)) {
 	t.Helper()
-	s, err := app.OpenStore(c, slog.New(slog.DiscardHandler))
+	l, err := app.OpenLedger(c, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() {
-		if err := s.Close(); err != nil {
+		if err := l.Close(); err != nil {
 			t.Error(err)
 		}
 	}()
-	do(s)
+	do(l.Store)
 }
 
 func export(t *testing.T, s ports.Store) []byte {
