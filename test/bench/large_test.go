@@ -2,6 +2,7 @@ package bench
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"runtime"
 	"slices"
@@ -118,21 +119,27 @@ func startLarge(b *testing.B, registry *es.Registry, open func() ports.Store) *h
 	return h
 }
 
-// appendToBoth writes batches to a store of 100,000 events and to a large one in turns, durably, to accounts of which nothing is in
-// memory. What counts is the ratio of the medians.
+// appendToBoth writes batches to a store of 100,000 events and to a large one in turns, durably: to accounts that the engine has in
+// memory, as it has those that were used of late, and to others, of which the store must find the end. What counts is the ratio
+// of the medians.
 func appendToBoth(b *testing.B, small, large *history) {
-	for _, size := range []int{1, 64, 1024} {
-		b.Run("append "+strconv.Itoa(size), func(b *testing.B) { appendInTurns(b, small, large, size) })
+	for _, c := range []struct {
+		name  string
+		known bool
+	}{{"known", true}, {"unknown", false}} {
+		for _, size := range []int{1, 64, 1024} {
+			b.Run(fmt.Sprintf("append %d to accounts that are %s", size, c.name), func(b *testing.B) { appendInTurns(b, small, large, size, c.known) })
+		}
 	}
 }
 
-func appendInTurns(b *testing.B, small, large *history, size int) {
+func appendInTurns(b *testing.B, small, large *history, size int, known bool) {
 	var took [2][]time.Duration
 	for b.Loop() {
 		for i, h := range []*history{small, large} {
 			h.b = b
 			batch, of := h.batch(size)
-			needs := h.needs(&batch, of, false)
+			needs := h.needs(&batch, of, known)
 			began := time.Now()
 			h.commitAfter(needs, batch, of)
 			took[i] = append(took[i], time.Since(began))
