@@ -52,6 +52,9 @@ func (w *world) check() {
 		}
 	}
 	w.books.CheckAnswers(told, w.wrong)
+	if w.lanes {
+		w.clients[0].checkLane()
+	}
 	w.checkViews()
 	w.checkOrder("the bus was given", w.bus.places())
 	w.checkOrder("the reactor was shown", w.reacted)

@@ -26,14 +26,14 @@ type client struct {
 	orders   []*order
 	readings []books.Op
 	newest   map[string]books.Reading // what it has heard of each account
-	place    map[string]es.Position   // where that was
+	heard    map[string]es.Position   // where that was
 	shown    []es.Document            // by views
 }
 
 func newClient(w *world, n int, seed uint64, accounts int) *client {
 	return &client{
 		world: w, name: fmt.Sprint("client ", n), random: rand.New(rand.NewPCG(seed, uint64(100+n))), accounts: accounts, left: 10 + w.random.IntN(25),
-		newest: map[string]books.Reading{}, place: map[string]es.Position{},
+		newest: map[string]books.Reading{}, heard: map[string]es.Position{},
 	}
 }
 
@@ -72,17 +72,23 @@ func (w *world) now() int64 {
 	return int64(w.steps)
 }
 
-// order sends something new until it is settled, or gives up.
-func (c *client) order(ctx context.Context) {
+// place makes a new order of so many commands.
+func (c *client) place(commands int) *order {
 	o := &order{called: c.now(), answered: books.Forever}
-	commands := 1
-	if c.random.IntN(6) == 0 {
-		commands = 2
-	}
 	for i := range commands {
 		o.told = append(o.told, books.Told{Command: c.command(fmt.Sprintf("%s order %d.%d", c.name, len(c.orders), i)), Became: books.Nothing})
 	}
 	c.orders = append(c.orders, o)
+	return o
+}
+
+// order sends something new until it is settled, or gives up.
+func (c *client) order(ctx context.Context) {
+	commands := 1
+	if c.random.IntN(6) == 0 {
+		commands = 2
+	}
+	o := c.place(commands)
 	for c.send(ctx, o, c.storm && c.random.IntN(8) == 0) {
 		c.turn(ctx, "tries again")
 	}
@@ -114,7 +120,7 @@ func (c *client) command(key string) books.Command {
 	case "transfer":
 		told.To, told.Amount = any(), 1+c.random.Int64N(20)
 	case "correct":
-		told.Event = es.Position(1 + c.random.IntN(1+int(c.place[told.Account]))).EventID()
+		told.Event = es.Position(1 + c.random.IntN(1+int(c.heard[told.Account]))).EventID()
 		for _, o := range c.orders { // better one that the client knows of
 			if t := &o.told[0]; t.Became == books.Taken && t.Amount > 0 && len(t.Events) > 0 && c.random.IntN(3) == 0 {
 				told.Account, told.Event, told.Expected = t.Account, es.Position(t.Events[0].Position).EventID(), nil
@@ -177,7 +183,7 @@ func (c *client) view() {
 	}
 	m, l := registry().Modules[0], p.life
 	ctx := as(l.lines, c.name)
-	if err := l.engine.AwaitView(ctx, c.place[id], 1013*time.Millisecond); err != nil {
+	if err := l.engine.AwaitView(ctx, c.heard[id], 1013*time.Millisecond); err != nil {
 		c.internal("wait for the view of "+id, err)
 		return
 	}
@@ -190,8 +196,8 @@ func (c *client) view() {
 		c.internal("view "+id, err)
 		return
 	}
-	if at < c.place[id] || int64(d.Version) < c.newest[id].Version {
-		c.wrong("%s knows of version %d of %s at %d, and %s shows it version %d at %d", c.name, c.newest[id].Version, id, c.place[id], p.name, d.Version, at)
+	if at < c.heard[id] || int64(d.Version) < c.newest[id].Version {
+		c.wrong("%s knows of version %d of %s at %d, and %s shows it version %d at %d", c.name, c.newest[id].Version, id, c.heard[id], p.name, d.Version, at)
 	}
 	if c.views == nil && at < l.from {
 		c.wrong("%s began when the store was at %d, and answers from a view that is filled up to %d", p.name, l.from, at)

@@ -188,7 +188,7 @@ func (c *client) taken(t *books.Told, a engine.Answer) {
 		t.Events = append(t.Events, books.Ref{EventType: e.Type, Version: int64(e.Version), Position: int64(e.Position)})
 	}
 	if seen := c.newest[t.Account]; seen.Version < t.Version {
-		c.newest[t.Account], c.place[t.Account] = books.Reading{Account: t.Account, Version: t.Version, Balance: t.Balance}, a.Position
+		c.newest[t.Account], c.heard[t.Account] = books.Reading{Account: t.Account, Version: t.Version, Balance: t.Balance}, a.Position
 	}
 }
 

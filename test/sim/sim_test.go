@@ -26,27 +26,35 @@ var (
 const few = 200
 
 // run is one run, in a bubble, and what was wrong in it.
-func run(t *testing.T, seed uint64, keep bool) *world {
+func run(t *testing.T, seed uint64, keep, lanes bool) *world {
 	t.Helper()
 	var w *world
 	synctest.Test(t, func(*testing.T) {
 		w = newWorld(seed, keep)
+		w.lanes = lanes
 		w.live()
 	})
 	w.linear()
 	return w
 }
 
-func TestWhatClientsAreToldHoldsWhateverHappens(t *testing.T) {
+func TestWhatClientsAreToldHoldsWhateverHappens(t *testing.T) { many(t, *seeds, false) }
+
+func TestCommandsByMessageKeepTheirOrderWhateverHappens(t *testing.T) {
+	many(t, min(*seeds, few), true)
+}
+
+// many runs many seeds, or the one that is asked for.
+func many(t *testing.T, count int, lanes bool) {
+	t.Helper()
 	if *seed != 0 {
-		w := run(t, *seed, true)
+		w := run(t, *seed, true, lanes)
 		t.Logf("\n%s", strings.Join(w.trace, "\n"))
 		for _, wrong := range w.wrongs {
 			t.Error(wrong)
 		}
 		return
 	}
-	count := *seeds
 	if testing.Short() || slow {
 		count = min(count, few)
 	}
@@ -57,7 +65,7 @@ func TestWhatClientsAreToldHoldsWhateverHappens(t *testing.T) {
 	for range 2 {
 		all.Go(func() {
 			for n := next.Add(1); n <= int64(count); n = next.Add(1) {
-				w := run(t, *first+uint64(n-1), false)
+				w := run(t, *first+uint64(n-1), false, lanes)
 				steps.Add(int64(w.steps))
 				events.Add(int64(w.head()))
 				mu.Lock()
@@ -66,7 +74,7 @@ func TestWhatClientsAreToldHoldsWhateverHappens(t *testing.T) {
 				}
 				mu.Unlock()
 				if len(w.wrongs) > 0 && failed.Add(1) <= 5 {
-					t.Errorf("seed %d: %s\nto see it: go test -v ./test/sim -seed %d", *first+uint64(n-1), strings.Join(w.wrongs, "\n"), *first+uint64(n-1))
+					t.Errorf("seed %d: %s\nto see it: go test -v -run '^%s$' ./test/sim -seed %d", *first+uint64(n-1), strings.Join(w.wrongs, "\n"), t.Name(), *first+uint64(n-1))
 				}
 			}
 		})
@@ -77,7 +85,7 @@ func TestWhatClientsAreToldHoldsWhateverHappens(t *testing.T) {
 
 func TestASeedGivesTheSameRunEachTime(t *testing.T) {
 	for seed := range uint64(50) {
-		one, two := run(t, seed, true), run(t, seed, true)
+		one, two := run(t, seed, true, seed%5 == 0), run(t, seed, true, seed%5 == 0)
 		for i := range max(len(one.trace), len(two.trace)) {
 			if i >= len(one.trace) || i >= len(two.trace) || one.trace[i] != two.trace[i] {
 				from := max(0, i-5)
@@ -97,8 +105,12 @@ func (w *world) live() {
 		p.start()
 		w.step()
 	}
-	for _, c := range w.clients {
-		go c.run()
+	for i, c := range w.clients {
+		if w.lanes && i == 0 {
+			go c.consume()
+		} else {
+			go c.run()
+		}
 	}
 	w.until("the clients are done", 10*time.Minute, func() bool {
 		return w.steps > 3000 || !slices.ContainsFunc(w.clients, func(c *client) bool { return !c.done.Load() })

@@ -38,6 +38,7 @@ type world struct {
 	steps int            // written with mu
 	met   map[string]int // how often what went wrong
 	storm bool           // things go wrong
+	lanes bool           // the first client sends its commands as messages
 
 	mu      sync.Mutex // guards what follows: goroutines that were woken in one step run at once
 	calls   []*call
