@@ -14,7 +14,7 @@ import (
 func (s *server) backupRoute() route {
 	dir := queryParam("dir", &huma.Schema{Type: "string", MinLength: ptr(1), Examples: []any{"/var/backups/monday"}},
 		"A directory on the server's machine, with its whole path, that does not exist yet.")
-	return route{method: http.MethodPost, path: "/v1/admin/backup", operation: describeBackup(), serve: s.backup, params: []*huma.Param{dir}}
+	return route{method: http.MethodPost, path: "/v1/admin/backup", operation: describeBackup(), serve: s.backup, params: []*huma.Param{dir}, privileged: true}
 }
 
 func describeBackup() huma.Operation {

@@ -27,11 +27,11 @@ func (s *server) deadLetterRoutes() []route {
 			operation: describeDeadLetters("get-dead-letter", "One dead letter", "", "The dead letter.", "DeadLetter", http.StatusNotFound),
 		},
 		{
-			method: http.MethodPost, path: one + "/retry", serve: s.settleDeadLetter(true), params: []*huma.Param{id},
+			method: http.MethodPost, path: one + "/retry", serve: s.settleDeadLetter(true), params: []*huma.Param{id}, privileged: true,
 			operation: describeSettling("retry-dead-letter", "Send a dead letter's command again", "With the same id, so it happens once at the most."),
 		},
 		{
-			method: http.MethodPost, path: one + "/discard", serve: s.settleDeadLetter(false), params: []*huma.Param{id},
+			method: http.MethodPost, path: one + "/discard", serve: s.settleDeadLetter(false), params: []*huma.Param{id}, privileged: true,
 			operation: describeSettling("discard-dead-letter", "Throw a dead letter away", ""),
 		},
 	}

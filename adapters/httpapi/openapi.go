@@ -9,11 +9,15 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"daybook/adapters/wire"
+	"daybook/core/access"
 	"daybook/core/fault"
 )
 
 // openAPIVersion is the version of the specification that the document follows.
 const openAPIVersion = "3.1.0"
+
+// credential names how clients say who they are.
+const credential = "bearer"
 
 // document31 makes the document from the table of routes.
 func (s *server) document31() ([]byte, error) { return json.Marshal(s.describe()) }
@@ -32,8 +36,10 @@ func (s *server) describe() *huma.OpenAPI {
 			Description: "An event-sourced account ledger. Amounts are integers in the currency's minor unit; times are RFC 3339, answered in UTC. " +
 				"Bodies are read strictly: unknown, duplicate and missing members are refused with a JSON pointer.",
 		},
-		Components: &huma.Components{Schemas: registry},
-		Tags:       s.tags(),
+		Components: &huma.Components{Schemas: registry, SecuritySchemes: map[string]*huma.SecurityScheme{credential: {
+			Type: "http", Scheme: "bearer", Description: "An API key (dbk_…) or an access token of the configured issuer. Not asked for where everybody on the machine is let in.",
+		}}},
+		Tags: s.tags(),
 	}
 	for i := range s.routes {
 		rt := &s.routes[i]
@@ -63,6 +69,11 @@ func commonFaults(op *huma.Operation, rt *route) {
 	if rt.method == http.MethodPost {
 		addFaults(op, http.StatusForbidden)
 	}
+	op.Security = []map[string][]string{} // for everybody
+	if !forEverybody(rt.path) {
+		op.Security = []map[string][]string{{credential: {}}}
+		addFaults(op, http.StatusUnauthorized, http.StatusForbidden, http.StatusTooManyRequests)
+	}
 }
 
 // addFaults says which statuses a route answers with a problem.
@@ -85,8 +96,10 @@ func addFaults(op *huma.Operation, statuses ...int) {
 func faultHeaders(status int) map[string]*huma.Param {
 	h := map[string]*huma.Param{"X-Request-Id": answerHeader("Finds the request in the log.")}
 	switch status {
-	case http.StatusServiceUnavailable:
+	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
 		h["Retry-After"] = answerHeader("Seconds after which a retry may succeed.")
+	case http.StatusUnauthorized:
+		h["WWW-Authenticate"] = answerHeader("Bearer.")
 	case http.StatusMethodNotAllowed:
 		h["Allow"] = answerHeader("The methods that are taken here.")
 	}
@@ -100,7 +113,9 @@ func answerHeader(doc string) *huma.Param {
 // examples has one fault for each status that is answered with a problem.
 var examples = map[int]*fault.Fault{
 	http.StatusBadRequest:            wire.ErrInvalidField.Say("/amount must be an integer from 1 to 9007199254740991 (2^53-1).").At("/amount", "must be an integer from 1 to 9007199254740991 (2^53-1)"),
-	http.StatusForbidden:             errCrossSite,
+	http.StatusUnauthorized:          access.ErrUnauthenticated,
+	http.StatusForbidden:             access.ErrForbidden,
+	http.StatusTooManyRequests:       errRateLimited,
 	http.StatusNotFound:              fault.New(fault.NotFound, "account_not_found", "There is no account with this id."),
 	http.StatusMethodNotAllowed:      errMethod,
 	http.StatusConflict:              fault.New(fault.Conflict, "account_exists", "An account with this id exists already."),

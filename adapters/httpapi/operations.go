@@ -17,7 +17,7 @@ func (s *server) operationsRoutes() []route {
 	verbose.AllowEmptyValue = true
 	return []route{
 		{method: http.MethodGet, path: "/v1/status", operation: describeStatus(), serve: s.status},
-		{method: http.MethodPost, path: "/v1/admin/rebuild", operation: describeRebuild(), serve: s.rebuild},
+		{method: http.MethodPost, path: "/v1/admin/rebuild", operation: describeRebuild(), serve: s.rebuild, privileged: true},
 		{method: http.MethodGet, path: "/v1/admin/operations/{id}", operation: describeOperation(), serve: s.operation,
 			params: []*huma.Param{pathParam("id", &huma.Schema{Type: "string", Examples: []any{"op-1"}}, "The operation's id.")}},
 		{method: http.MethodGet, path: "/livez", operation: describeHealth("alive", "Whether the process answers"), serve: s.live, params: []*huma.Param{verbose}},

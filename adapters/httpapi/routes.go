@@ -19,6 +19,7 @@ type route struct {
 	operation    huma.Operation
 	params       []*huma.Param // in path, query and header
 	serve        handler
+	privileged   bool // who does it is written down before it is done, or it is not done
 }
 
 // table lists every route there is.
@@ -37,6 +38,8 @@ func (s *server) table() []route {
 	routes = append(routes, s.operationsRoutes()...)
 	routes = append(routes, s.deadLetterRoutes()...)
 	routes = append(routes, s.movingRoutes()...)
+	routes = append(routes, s.keyRoutes()...)
+	routes = append(routes, s.auditRoutes()...)
 	return append(routes, s.pageRoutes()...)
 }
 
@@ -115,6 +118,9 @@ func (res *resource) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	q, err := rt.values(r)
+	if err == nil && rt.privileged {
+		err = res.s.recordBegin(r, requestIDOf(w))
+	}
 	if err == nil {
 		err = rt.serve(w, r, q)
 	}

@@ -1,6 +1,8 @@
 package httpapi
 
 import (
+	"maps"
+
 	"github.com/danielgtaylor/huma/v2"
 
 	"daybook/core/es"
@@ -100,6 +102,10 @@ func (s *server) schemas() map[string]*huma.Schema {
 			"checks", &huma.Schema{Type: "array", Items: checkSchema()}),
 		"Status": statusSchema(), "Proof": proofSchema(), "DeadLetter": deadLetterSchema(), "DeadLetterList": listSchema(ref("DeadLetter")),
 	}
+	if s.Keys != nil {
+		maps.Copy(all, keySchemas())
+	}
+	maps.Copy(all, auditSchemas())
 	for _, m := range s.Engine.Registry.Modules {
 		all[typeName(m.Noun)] = documentSchema(m)
 		all[typeName(m.Noun)+"List"] = listSchema(ref(typeName(m.Noun)))

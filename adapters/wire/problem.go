@@ -49,6 +49,7 @@ var special = map[string]int{
 	"method_not_allowed":     http.StatusMethodNotAllowed,
 	"request_timeout":        http.StatusRequestTimeout,
 	"unauthenticated":        http.StatusUnauthorized,
+	"rate_limited":           http.StatusTooManyRequests,
 }
 
 // Status is the status of a fault.

@@ -37,12 +37,14 @@ var homes = map[string][]string{
 	"github.com/Shopify/toxiproxy":    {},
 	"github.com/cockroachdb/pebble":   {"adapters/pebblestore"},
 	"github.com/danielgtaylor/huma":   {"adapters/httpapi"},
+	"github.com/go-jose":              {"adapters/tokens"},
 	"github.com/johannesboyne":        {},
 	"github.com/klauspost/compress":   {"adapters/logfile", "adapters/archive"},
 	"github.com/rogpeppe/go-internal": {},
 	"github.com/stretchr/testify":     {},
 	"go.uber.org/goleak":              {},
 	"gocloud.dev":                     {"adapters/archive"},
+	"golang.org/x/time":               {"adapters/httpapi"},
 	"pgregory.net/rapid":              {},
 }
 
