@@ -86,6 +86,13 @@ func openAccess(p parts) (_ *accessLedger, err error) {
 	return a, nil
 }
 
+// hint says what is missing where nobody could be let in.
+func (a *accessLedger) hint(log *slog.Logger) {
+	if keys, err := a.Keys.List(context.Background()); err == nil && len(keys) == 0 && a.must && a.tokens == nil {
+		log.Warn("nobody can be let in yet: there are no keys; make the first with: daybook keys create --subject NAME --role operator (while this process is stopped, if its store is embedded)")
+	}
+}
+
 // Close closes what was opened, last first.
 func (a *accessLedger) Close() (err error) {
 	if a.tokens != nil {

@@ -95,6 +95,7 @@ func New(c Config, build Build, log *slog.Logger, extra ...Extension) (_ *App, e
 		return nil, err
 	}
 	a.closers = append(a.closers, a.access.Close)
+	a.access.hint(log)
 	if err := engine.ImportFinished(context.Background(), options.Store); err != nil {
 		return nil, err
 	}

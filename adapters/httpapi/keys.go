@@ -2,7 +2,6 @@ package httpapi
 
 import (
 	"net/http"
-	"slices"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -142,7 +141,7 @@ func decodeNewKey(body []byte) (n access.NewKey, err error) {
 	if err := json.Unmarshal(body, &given, json.RejectUnknownMembers(true)); err != nil {
 		return n, wire.ErrInvalidBody.Say("The body must be one JSON object with subject, roles and, if the key shall end, expires.").Because(err)
 	}
-	n.Subject, n.Roles = given.Subject, slices.Compact(slices.Sorted(slices.Values(given.Roles)))
+	n.Subject, n.Roles = given.Subject, given.Roles
 	if given.Expires != nil {
 		if n.Expires, err = es.ParseTime(*given.Expires); err != nil {
 			return n, wire.ErrInvalidField.Say("/expires %s.", err).At("/expires", err.Error())

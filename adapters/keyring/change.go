@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
+	"slices"
 	"time"
 
 	"daybook/core/access"
@@ -23,6 +24,7 @@ func (r *Ring) Create(ctx context.Context, n access.NewKey) (access.Key, string,
 	if err := r.check(n); err != nil {
 		return access.Key{}, "", err
 	}
+	n.Roles = slices.Compact(slices.Sorted(slices.Values(n.Roles)))
 	var prefix, secret string
 	err := r.change(ctx, func(keys map[string]*entry) ([]es.Recorded, error) {
 		for prefix, secret = newSecret(); keys[prefix] != nil; prefix, secret = newSecret() {
