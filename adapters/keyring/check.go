@@ -22,7 +22,10 @@ const (
 	secretBytes = 32 // 256 bits, so a plain hash is enough: nobody can try them all
 )
 
-var letters = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
+// letters writes bytes in lower case, without padding.
+func letters(b []byte) string {
+	return base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding).EncodeToString(b)
+}
 
 // errDamaged: what is stored are no keys' events.
 var errDamaged = fault.New(fault.Internal, "store_damaged", "The access ledger is damaged: its keys cannot be read.")
@@ -31,8 +34,8 @@ var errDamaged = fault.New(fault.Internal, "store_damaged", "The access ledger i
 func newSecret() (prefix, secret string) {
 	var random [prefixBytes + secretBytes]byte
 	_, _ = rand.Read(random[:]) // never fails
-	prefix = letters.EncodeToString(random[:prefixBytes])
-	return prefix, access.KeyPrefix + prefix + "_" + letters.EncodeToString(random[prefixBytes:])
+	prefix = letters(random[:prefixBytes])
+	return prefix, access.KeyPrefix + prefix + "_" + letters(random[prefixBytes:])
 }
 
 // Authenticate says whose key it is. It is access.ErrUnauthenticated, with the reason as its cause, for one that is unknown, has been
