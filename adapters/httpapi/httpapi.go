@@ -112,7 +112,7 @@ func newServer(o Options) *server {
 	orDefault(&o.Patience, 30*time.Second)
 	orDefault(&o.Heartbeat, 15*time.Second)
 	orDefault(&o.Freshness, 5*time.Second)
-	s := &server{Options: o, mux: http.NewServeMux(), streams: make(chan struct{}, o.Streams), crossSite: http.NewCrossOriginProtection(), limits: newLimits(o.Limits)}
+	s := &server{Options: o, mux: http.NewServeMux(), streams: make(chan struct{}, o.Streams), crossSite: http.NewCrossOriginProtection(), limits: newLimits(o.Limits, o.Engine.Now)}
 	s.routes = s.table()
 	s.register()
 	return s

@@ -30,12 +30,13 @@ const limitRoom = 10_000
 // limits counts. A bucket that was forgotten is a full one.
 type limits struct {
 	Limits
+	now        func() time.Time
 	policy     []string
 	principals *lru.Map[string, *rate.Limiter]
 	failures   *lru.Map[string, *rate.Limiter]
 }
 
-func newLimits(l Limits) *limits {
+func newLimits(l Limits, now func() time.Time) *limits {
 	if l.Burst == 0 {
 		l.Burst = 2 * l.Requests
 	}
@@ -44,7 +45,7 @@ func newLimits(l Limits) *limits {
 		window = max(1, (l.Burst+l.Requests-1)/l.Requests)
 	}
 	return &limits{
-		Limits: l, policy: []string{fmt.Sprintf(`"requests";q=%d;w=%d`, l.Burst, window)},
+		Limits: l, now: now, policy: []string{fmt.Sprintf(`"requests";q=%d;w=%d`, l.Burst, window)},
 		principals: lru.New[string, *rate.Limiter](limitRoom), failures: lru.New[string, *rate.Limiter](limitRoom),
 	}
 }
@@ -56,7 +57,7 @@ func (l *limits) take(subject string, h http.Header) error {
 		return nil
 	}
 	bucket := l.principals.GetOr(subject, func() *rate.Limiter { return rate.NewLimiter(rate.Limit(l.Requests), l.Burst) })
-	now := time.Now()
+	now := l.now()
 	allowed := bucket.AllowN(now, 1)
 	left := max(bucket.TokensAt(now), 0)
 	full := math.Ceil((float64(l.Burst) - left) / float64(l.Requests))
@@ -71,5 +72,5 @@ func (l *limits) take(subject string, h http.Header) error {
 
 // failed counts a failure from the address, and reports whether it is one of those that are still answered.
 func (l *limits) failed(address string) bool {
-	return l.failures.GetOr(address, func() *rate.Limiter { return rate.NewLimiter(failuresPerSecond, failuresAtOnce) }).Allow()
+	return l.failures.GetOr(address, func() *rate.Limiter { return rate.NewLimiter(failuresPerSecond, failuresAtOnce) }).AllowN(l.now(), 1)
 }
