@@ -43,6 +43,15 @@ func (s *server) admit(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
+// localName reports whether a header Host names an address, or this machine.
+func localName(host string) bool {
+	name := host
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		name = h
+	}
+	return name == "localhost" || net.ParseIP(strings.Trim(name, "[]")) != nil
+}
+
 // need refuses who has none of the roles.
 func need(r *http.Request, roles ...access.Role) error {
 	if access.Of(r.Context()).Has(roles...) {
@@ -83,7 +92,7 @@ func (s *server) recordBegin(r *http.Request, requestID string) error {
 // noteRefusal writes down who was refused what, if that was for who they are; detail says more where a request is many.
 func (s *server) noteRefusal(r *http.Request, requestID string, err error, detail string) {
 	f := fault.Of(err)
-	if f.Kind != fault.Denied && !errors.Is(err, access.ErrForbidden) || errors.Is(err, errCrossSite) {
+	if f.Kind != fault.Denied && !errors.Is(err, access.ErrForbidden) || errors.Is(err, errCrossSite) || errors.Is(err, errForeignHost) {
 		return
 	}
 	if cause := errors.Unwrap(f); cause != nil && detail == "" {

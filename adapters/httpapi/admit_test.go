@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -267,6 +268,22 @@ func TestAPrivilegedActionIsWrittenDownBeforeItIsDoneOrIsNotDone(t *testing.T) {
 	}
 	if begun != privileged {
 		t.Errorf("%d actions are in the log: %+v", begun, got)
+	}
+}
+
+func TestAPageThatPointsItsNameHereGetsNothing(t *testing.T) {
+	w := newWorld(t, func(o *options) { o.still, o.api.LocalNames = true, true })
+	for host, status := range map[string]int{
+		"localhost": 200, "localhost:8080": 200, "127.0.0.1": 200, "127.0.0.1:8080": 200, "[::1]:8080": 200, "[::1]": 200, "192.0.2.1:80": 200,
+		"evil.example.com": 403, "evil.example.com:8080": 403, "localhost.example.com": 403, "127.0.0.1.example.com": 403, "": 403,
+	} {
+		r := httptest.NewRequest(http.MethodGet, "/v1/status", nil)
+		r.Host = host
+		answered := httptest.NewRecorder()
+		w.api.ServeHTTP(answered, r)
+		if answered.Code != status && !(status == 200 && answered.Code == 503) {
+			t.Errorf("%q: %d %s", host, answered.Code, answered.Body)
+		}
 	}
 }
 

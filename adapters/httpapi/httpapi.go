@@ -38,6 +38,7 @@ type Options struct {
 	Keys         access.Keys  // default: there are no keys to be managed
 	Audit        access.Audit // is told of refusals and of privileged actions; default: nobody is
 	Limits       Limits       // of each principal; default: none
+	LocalNames   bool         // refuse requests to a host that is neither an address nor localhost: a page of the web may have pointed its name here
 	Secure       bool         // clients reach this over TLS, be it that of a proxy
 
 	HealthAlone bool // serve what operators need of a process that is not for clients, and nothing else

@@ -22,8 +22,10 @@ import (
 	"testing"
 	"time"
 
+	"daybook/adapters/msgapi"
 	"daybook/app"
 	"daybook/core/access"
+	"daybook/core/ports"
 )
 
 // keyFor makes a key where the keys of the folder lie, as `daybook keys create` does on the machine itself.
@@ -295,5 +297,43 @@ func TestSecretsAreFoundNowhere(t *testing.T) {
 	})
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+func TestAMessageIsTakenOfWhoSaysWhoTheyAre(t *testing.T) {
+	var key string
+	d := begin(t, guard(t, &key))
+	replies, dead := d.listen("my.replies"), d.listen(ports.DeadLetters(msgapi.Topic("daybook")))
+	const create = `{"id":"1","account":"a","command":"create","data":{"owner":"Ada","currency":"EUR"}}`
+	for id, credential := range map[string]string{"nobody": "", "forged": "Bearer " + key + "x", "another scheme": "Basic " + key} {
+		headers := map[string]string{msgapi.HeaderReplyTo: "my.replies"}
+		if credential != "" {
+			headers[msgapi.HeaderAuthorization] = credential
+		}
+		d.send(id, create, headers)
+		if got := (answer{body: receive(t, replies).Body}); got.member("status") != int64(401) || got.member("error.code") != "unauthenticated" {
+			t.Errorf("%s was answered %s", id, got.body)
+		}
+		if m := receive(t, dead); m.ID != id || !strings.Contains(m.Headers[ports.HeaderReason], "unauthenticated") {
+			t.Errorf("%s: the dead letter is %s, %v", id, m.ID, m.Headers)
+		}
+	}
+	as := []string{"Authorization", "Bearer " + key}
+	if got := d.get("/v1/admin/dead-letters", as...).want(t, 200); strings.Contains(string(got.body), key[len("dbk_12345678_"):]) {
+		t.Errorf("the dead letters show a credential: %s", got.body)
+	}
+	d.send("right", create, map[string]string{msgapi.HeaderReplyTo: "my.replies", msgapi.HeaderAuthorization: "Bearer " + key})
+	if got := (answer{body: receive(t, replies).Body}); got.member("status") != int64(201) {
+		t.Fatalf("a key was answered %s", got.body)
+	}
+	if got := d.get("/v1/events/evt-1", as...).want(t, 200); got.member("metadata.principal") != "ops" {
+		t.Errorf("the event is %s", got.body)
+	}
+	begun := time.Now()
+	for refused := 0; refused < 3; { // entries are written behind the answer
+		if time.Since(begun) > 20*time.Second {
+			t.Fatalf("%d refusals are in the audit log", refused)
+		}
+		refused = strings.Count(string(d.get("/v1/admin/audit", as...).want(t, 200).body), `"action":"message"`)
 	}
 }
