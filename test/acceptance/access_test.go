@@ -26,6 +26,7 @@ import (
 	"daybook/app"
 	"daybook/core/access"
 	"daybook/core/ports"
+	"daybook/test/servers"
 )
 
 // keyFor makes a key where the keys of the folder lie, as `daybook keys create` does on the machine itself.
@@ -335,5 +336,47 @@ func TestAMessageIsTakenOfWhoSaysWhoTheyAre(t *testing.T) {
 			t.Fatalf("%d refusals are in the audit log", refused)
 		}
 		refused = strings.Count(string(d.get("/v1/admin/audit", as...).want(t, 200).body), `"action":"message"`)
+	}
+}
+
+func TestAKeyThatIsRevokedEndsInTheOtherProcessesOfTheDatabase(t *testing.T) {
+	database := servers.PostgresDatabase(t)
+	onPostgres := func(c *app.Config) {
+		c.Store.Driver, c.Store.Postgres.URL, c.Auth.Mode = "postgres", database, "required"
+	}
+	one, two := begin(t, onPostgres), begin(t, onPostgres)
+	c := app.Default()
+	onPostgres(&c)
+	ops := []string{"Authorization", "Bearer " + keyFor(t, &c, "ops", access.Operator, access.Auditor)} // beside processes that run
+	one.eventuallyAs(ops, "/v1/status", 200)
+	two.eventuallyAs(ops, "/v1/status", 200)
+	made := one.post("/v1/admin/keys", `{"subject":"till","roles":["teller"]}`, ops...).want(t, 201)
+	till := []string{"Authorization", "Bearer " + made.member("key").(string)}
+	two.eventuallyAs(till, "/v1/status", 200)
+	one.post("/v1/admin/keys/"+made.member("prefix").(string)+"/revoke", "", ops...).want(t, 200)
+	begun := time.Now()
+	one.get("/v1/status", till...).want(t, 401)
+	two.eventuallyAs(till, "/v1/status", 401)
+	t.Logf("the other process took %v", time.Since(begun).Round(time.Millisecond))
+	if events := one.get("/v1/events", ops...).want(t, 200); events.member("items.0") != nil {
+		t.Errorf("keys are in the feed of accounts: %s", events.body)
+	}
+	if log := two.get("/v1/admin/audit", ops...).want(t, 200); !strings.Contains(string(log.body), `"action":"KeyRevoked"`) {
+		t.Errorf("the audit log is %s", log.body)
+	}
+}
+
+// eventuallyAs asks until the answer has the status, for as long as a revocation may take at the most.
+func (d *daybook) eventuallyAs(as []string, path string, status int) {
+	d.t.Helper()
+	for begun := time.Now(); ; {
+		got := d.get(path, as...)
+		if got.status == status {
+			return
+		}
+		if time.Since(begun) > 6*time.Second {
+			d.t.Fatalf("%s: %d %s", path, got.status, got.body)
+		}
+		<-time.After(200 * time.Millisecond) // more failures a second than this are answered 429
 	}
 }
