@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"daybook/adapters/wire"
+	"daybook/core/access"
 	"daybook/core/engine"
 	"daybook/core/fault"
 	"daybook/core/ports"
@@ -18,6 +19,7 @@ var known = []*fault.Fault{
 	fault.Of(nil), wire.ErrInvalidBody, wire.ErrInvalidField, wire.ErrUnknownCommand,
 	errNoRoute, errInvalidPath, errInvalidID, errMethod, errBodyTooLarge, errBodyBroken, errTimeout, errMediaType, errInvalidHeader,
 	errInvalidParam, errInvalidCursor, errLineTooLong, errTooManyLines, errTooManyStreams, errBrokenOff, errNoAPI, errCrossSite,
+	access.ErrUnauthenticated, access.ErrForbidden, engine.ErrNotAccepted,
 	engine.ErrOverloaded, engine.ErrStopping, engine.ErrVersionMismatch, engine.ErrKeyMismatch, engine.ErrEffectiveInFuture,
 	engine.ErrAtomicRefused, engine.ErrStreamUnreadable, engine.ErrNoVersion, engine.ErrNoEvent, engine.ErrPositionAhead,
 	engine.ErrViewBehind, engine.ErrNoCheckpoints, engine.ErrNoOperation, engine.ErrRebuildRunning, engine.ErrNoArchive, engine.ErrArchiveUnbacked, engine.ErrArchiveRunning, engine.ErrBehindFailure,

@@ -9,6 +9,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/go-json-experiment/json"
 
+	"daybook/core/access"
 	"daybook/core/ports"
 )
 
@@ -18,20 +19,20 @@ func (s *server) deadLetterRoutes() []route {
 	id := pathParam("id", &huma.Schema{Type: "string", MinLength: ptr(1)}, "The message's id.")
 	return []route{
 		{
-			method: http.MethodGet, path: "/v1/admin/dead-letters", serve: s.deadLetters, params: []*huma.Param{limitParam()},
+			method: http.MethodGet, path: "/v1/admin/dead-letters", right: access.DeadLetters, serve: s.deadLetters, params: []*huma.Param{limitParam()},
 			operation: describeDeadLetters("list-dead-letters", "Commands that came by message and could never succeed",
 				"Oldest first. They stay until they are tried again or discarded.", "The dead letters.", "DeadLetterList"),
 		},
 		{
-			method: http.MethodGet, path: one, serve: s.deadLetter, params: []*huma.Param{id},
+			method: http.MethodGet, path: one, right: access.DeadLetters, serve: s.deadLetter, params: []*huma.Param{id},
 			operation: describeDeadLetters("get-dead-letter", "One dead letter", "", "The dead letter.", "DeadLetter", http.StatusNotFound),
 		},
 		{
-			method: http.MethodPost, path: one + "/retry", serve: s.settleDeadLetter(true), params: []*huma.Param{id},
+			method: http.MethodPost, path: one + "/retry", right: access.DeadLetters, serve: s.settleDeadLetter(true), params: []*huma.Param{id},
 			operation: describeSettling("retry-dead-letter", "Send a dead letter's command again", "With the same id, so it happens once at the most."),
 		},
 		{
-			method: http.MethodPost, path: one + "/discard", serve: s.settleDeadLetter(false), params: []*huma.Param{id},
+			method: http.MethodPost, path: one + "/discard", right: access.DeadLetters, serve: s.settleDeadLetter(false), params: []*huma.Param{id},
 			operation: describeSettling("discard-dead-letter", "Throw a dead letter away", ""),
 		},
 	}
@@ -58,7 +59,7 @@ func deadLetterSchema() *huma.Schema {
 		"bodyBase64", &huma.Schema{Type: "string", Description: "Instead of body, when that is no text."})
 }
 
-// deadLetterDocument is a dead letter as clients see it.
+// deadLetterDocument is a dead letter as clients see it: without the secret by which its sender said who they are.
 type deadLetterDocument struct {
 	ID         string            `json:"id"`
 	Reason     string            `json:"reason"`
@@ -70,7 +71,7 @@ type deadLetterDocument struct {
 func deadLetterOf(m ports.Message) deadLetterDocument {
 	d := deadLetterDocument{ID: printable(m.ID), Reason: printable(m.Headers[ports.HeaderReason]), Headers: map[string]string{}}
 	for name, value := range m.Headers {
-		if name != ports.HeaderReason {
+		if name != ports.HeaderReason && name != ports.HeaderAuthorization {
 			d.Headers[printable(name)] = printable(value)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"time"
 
+	"daybook/core/access"
 	"daybook/core/engine"
 )
 
@@ -30,6 +31,10 @@ type Options struct {
 	Build    Build
 	Drivers  Drivers
 	Ready    func(ctx context.Context) []Check // what this process needs to do its work; default: nothing
+
+	// Authenticate says who sends a request, by access.ErrUnauthenticated or another fault that nobody does. Nil: everybody is
+	// access.Local. It may be called concurrently, and is not for health and documentation.
+	Authenticate func(*http.Request) (*access.Principal, error)
 
 	HealthAlone bool // serve what operators need of a process that is not for clients, and nothing else
 

@@ -7,6 +7,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"daybook/adapters/wire"
+	"daybook/core/access"
 	"daybook/core/es"
 )
 
@@ -15,7 +16,8 @@ type handler func(w http.ResponseWriter, r *http.Request, q *values) error
 
 // route is one operation. The mux, the check of parameters and the OpenAPI document are made from it.
 type route struct {
-	method, path string // path as in the mux and in the document
+	method, path string           // path as in the mux and in the document
+	right        access.Operation // what it is to the policy
 	operation    huma.Operation
 	params       []*huma.Param // in path, query and header
 	serve        handler
@@ -114,7 +116,11 @@ func (res *resource) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		res.s.fail(w, r, errMethod)
 		return
 	}
-	q, err := rt.values(r)
+	r, err := res.s.identified(r, rt)
+	var q *values
+	if err == nil {
+		q, err = rt.values(r)
+	}
 	if err == nil {
 		err = rt.serve(w, r, q)
 	}

@@ -28,6 +28,7 @@ var (
 	jsonType    = []string{"application/json"}
 	problemType = []string{"application/problem+json"}
 	yes         = []string{"true"}
+	bearer      = []string{"Bearer"}
 )
 
 // recorder notes whether an answer was begun, so that a panic is answered only if nothing was.
@@ -147,6 +148,9 @@ func (s *server) answerProblem(w http.ResponseWriter, p *wire.Problem) {
 	}
 	if p.Status == http.StatusRequestEntityTooLarge || p.Status == http.StatusRequestTimeout {
 		h.Set("Connection", "close") // what is left of the body is not read
+	}
+	if p.Status == http.StatusUnauthorized {
+		h["Www-Authenticate"] = bearer
 	}
 	w.WriteHeader(p.Status)
 	_, _ = w.Write(p.AppendJSON(nil)) // a client that left is no failure of ours

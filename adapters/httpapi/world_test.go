@@ -19,6 +19,7 @@ import (
 	"daybook/adapters/memstore"
 	"daybook/adapters/memviews"
 	"daybook/adapters/watermillbus"
+	"daybook/core/access"
 	"daybook/core/account"
 	"daybook/core/engine"
 	"daybook/core/es"
@@ -93,7 +94,7 @@ func newWorld(tb testing.TB, change ...func(*options)) *world {
 		tb.Fatal(err)
 	}
 	w := &world{tb: tb, store: o.store, views: memviews.New(reg), log: &syncBuffer{}}
-	eo := engine.Options{Registry: reg, Store: w.store, Bus: bus, Views: w.views, Observer: ports.Silent{}, Now: time.Now, EventsTopic: "events"}
+	eo := engine.Options{Anonymous: access.Local, Registry: reg, Store: w.store, Bus: bus, Views: w.views, Observer: ports.Silent{}, Now: time.Now, EventsTopic: "events"}
 	if o.configure != nil {
 		o.configure(&eo)
 	}

@@ -6,6 +6,7 @@ import (
 	"context"
 
 	"daybook/adapters/wire"
+	"daybook/core/access"
 	"daybook/core/engine"
 	"daybook/core/es"
 	"daybook/core/ports"
@@ -21,17 +22,21 @@ const (
 // Topic is where commands are taken from, under the prefix of a deployment.
 func Topic(prefix string) string { return prefix + ".commands" }
 
-// API takes commands from a bus.
-type API struct {
-	engine   *engine.Engine
-	bus      ports.Bus
-	registry *es.Registry
+// Options are what an API is made of. All are required but Authenticate.
+type Options struct {
+	Engine   *engine.Engine
+	Bus      ports.Bus
+	Registry *es.Registry
+	// Authenticate says who sends a message, by what its header ports.HeaderAuthorization holds, "" if it has none; or by
+	// access.ErrUnauthenticated or another fault that nobody does. Nil: everybody is access.Local. It may be called concurrently.
+	Authenticate func(ctx context.Context, authorization string) (*access.Principal, error)
 }
 
+// API takes commands from a bus.
+type API struct{ Options }
+
 // New makes an API; Subscribe starts it.
-func New(e *engine.Engine, bus ports.Bus, registry *es.Registry) *API {
-	return &API{e, bus, registry}
-}
+func New(o Options) *API { return &API{o} }
 
 // Subscriber is the name under which commands are taken: one process at a time is served.
 const Subscriber = "commands"
@@ -41,19 +46,27 @@ const inFlight = 1024
 
 // Subscribe takes commands from the topic until ctx ends, in the order in which they came.
 func (a *API) Subscribe(ctx context.Context, topic string) error {
-	lane := a.engine.Lane()
-	return a.bus.SubscribeAhead(ctx, ports.Subscription{Topic: topic, Name: Subscriber}, inFlight,
+	lane := a.Engine.Lane()
+	return a.Bus.SubscribeAhead(ctx, ports.Subscription{Topic: topic, Name: Subscriber}, inFlight,
 		func(ctx context.Context, m ports.Message) func() error { return a.start(ctx, lane, m) })
 }
 
 // start sends one command on its way; it waits while the engine's queue is full. What cannot ever succeed ends in an error
 // of that kind, so that the message goes to the dead letters: an envelope that cannot be read, and a refusal that nobody
-// asked to hear. What may succeed later ends in an error too, and is started again; the envelope's id makes that safe.
+// asked to hear, also of who may not give the command. What may succeed later ends in an error too, and is started again; the envelope's id makes that safe.
 func (a *API) start(ctx context.Context, lane *engine.Lane, m ports.Message) func() error {
-	envelope, err := wire.DecodeEnvelope(a.registry, m.Body)
-	if err != nil {
+	envelope, err := wire.DecodeEnvelope(a.Registry, m.Body)
+	principal, unknown := a.identify(ctx, m)
+	switch {
+	case unknown != nil:
+		if !ports.Dead(unknown) {
+			lane.Failed(envelope.ID)
+		}
+		return func() error { return a.refuse(ctx, m, envelope.ID, engine.Answer{}, unknown, false) }
+	case err != nil:
 		return func() error { return a.refuse(ctx, m, envelope.ID, engine.Answer{}, err, true) }
 	}
+	ctx = access.As(ctx, principal)
 	request := envelope.Request(metadata(m))
 	request.Again = m.Headers[ports.HeaderRetry] != ""
 	ticket, err := lane.Submit(ctx, request)
@@ -93,22 +106,31 @@ func (a *API) reply(ctx context.Context, m ports.Message, line []byte) error {
 	if topic == "" {
 		return nil
 	}
-	return a.bus.Publish(ctx, topic, ports.Message{
+	return a.Bus.Publish(ctx, topic, ports.Message{
 		ID:      "re-" + m.ID,
 		Headers: map[string]string{HeaderCorrelationID: correlation(m)},
 		Body:    line[:len(line)-1], // a message needs no end of line
 	})
 }
 
-// metadata is what the events of a command say about the message it came in.
+// metadata is what the events of a command say about the message it came in, but for who sent it, which the engine knows.
 func metadata(m ports.Message) es.Metadata {
 	return es.Metadata{
-		Principal: principal(m), CorrelationID: text(correlation(m)), CausationID: text(m.ID), Traceparent: text(m.Headers[HeaderTraceparent]),
+		CorrelationID: text(correlation(m)), CausationID: text(m.ID), Traceparent: text(m.Headers[HeaderTraceparent]),
 	}
 }
 
-// principal is who sent the message. It is the one place where messages will be authenticated.
-func principal(ports.Message) string { return "local" }
+// identify says who sent a message.
+func (a *API) identify(ctx context.Context, m ports.Message) (*access.Principal, error) {
+	if a.Authenticate == nil {
+		return access.Local, nil
+	}
+	p, err := a.Authenticate(ctx, m.Headers[ports.HeaderAuthorization])
+	if err == nil && p == nil {
+		err = access.ErrUnauthenticated
+	}
+	return p, err
+}
 
 func correlation(m ports.Message) string {
 	if id := m.Headers[HeaderCorrelationID]; id != "" {

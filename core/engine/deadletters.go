@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 
+	"daybook/core/access"
 	"daybook/core/ports"
 )
 
@@ -13,6 +14,9 @@ const mostDeadLetters = 10_000
 
 // DeadLetters gives up to limit messages with commands that could never succeed and that nobody has settled, oldest first.
 func (e *Engine) DeadLetters(ctx context.Context, limit int) ([]ports.Message, error) {
+	if _, err := e.may(ctx, access.DeadLetters); err != nil {
+		return nil, err
+	}
 	return e.Bus.DeadMessages(ctx, e.CommandsTopic, limit)
 }
 
@@ -31,6 +35,9 @@ func (e *Engine) DeadLetter(ctx context.Context, id string) (ports.Message, erro
 
 // SettleDeadLetter takes one of them away and gives it; with retry its command is sent again first.
 func (e *Engine) SettleDeadLetter(ctx context.Context, id string, retry bool) (ports.Message, error) {
+	if _, err := e.may(ctx, access.DeadLetters); err != nil {
+		return ports.Message{}, err
+	}
 	m, err := e.Bus.Settle(ctx, e.CommandsTopic, id, retry)
 	if errors.Is(err, ports.ErrNoDeadMessage) {
 		err = noDeadLetter(id)
