@@ -78,6 +78,8 @@ func (j *job) admit(f *es.Facts) error {
 	}
 	j.grants.blind = !m.Granted(j.grants.read, to.State)
 	switch {
+	case j.grants.blind && j.DryRun && j.grants.do.Reach == access.All: // or it could be tried how much has room
+		return access.ErrForbidden.Say("A dry run tells how the %s stands: it is for those who may read it.", m.Noun)
 	case m.Granted(j.grants.do, to.State), j.Command.Type.Creates: // who creates is judged by what comes of it
 		return nil
 	case !j.grants.blind:
