@@ -55,7 +55,7 @@ func deadLetterSchema() *huma.Schema {
 	words := &huma.Schema{Type: "string"}
 	headers := &huma.Schema{Type: "object", AdditionalProperties: words}
 	s := with(with(with(object("A command that came by message and could never succeed."), "id", words), "reason", words), "headers", headers)
-	return optionally(optionally(s, "body", &huma.Schema{Type: "string", Description: "As it was sent."}),
+	return optionally(optionally(s, "body", &huma.Schema{Type: "string", Description: "As it was sent; not there for those who may not read all accounts."}),
 		"bodyBase64", &huma.Schema{Type: "string", Description: "Instead of body, when that is no text."})
 }
 
@@ -75,9 +75,11 @@ func deadLetterOf(m ports.Message) deadLetterDocument {
 			d.Headers[printable(name)] = printable(value)
 		}
 	}
-	if utf8.Valid(m.Body) {
+	switch {
+	case m.Body == nil:
+	case utf8.Valid(m.Body):
 		d.Body = ptr(string(m.Body))
-	} else {
+	default:
 		d.BodyBase64 = base64.StdEncoding.EncodeToString(m.Body)
 	}
 	return d

@@ -12,12 +12,25 @@ import (
 // mostDeadLetters is how many dead commands are looked at to find one.
 const mostDeadLetters = 10_000
 
-// DeadLetters gives up to limit messages with commands that could never succeed and that nobody has settled, oldest first.
+// DeadLetters gives up to limit messages with commands that could never succeed and that nobody has settled, oldest first. Who may not
+// read all accounts gets them without their bodies.
 func (e *Engine) DeadLetters(ctx context.Context, limit int) ([]ports.Message, error) {
 	if _, err := e.may(ctx, access.DeadLetters); err != nil {
 		return nil, err
 	}
-	return e.Bus.DeadMessages(ctx, e.CommandsTopic, limit)
+	messages, err := e.Bus.DeadMessages(ctx, e.CommandsTopic, limit)
+	for i := range messages {
+		messages[i] = e.discreet(ctx, messages[i])
+	}
+	return messages, err
+}
+
+// discreet leaves the body of a command out for those who may not read the account that it was for.
+func (e *Engine) discreet(ctx context.Context, m ports.Message) ports.Message {
+	if grant, err := e.may(ctx, access.Read); err != nil || grant.Reach < access.All {
+		m.Body = nil
+	}
+	return m
 }
 
 // DeadLetter gives one of them; ports.ErrNoDeadMessage: there is none with this id.
@@ -42,7 +55,7 @@ func (e *Engine) SettleDeadLetter(ctx context.Context, id string, retry bool) (p
 	if errors.Is(err, ports.ErrNoDeadMessage) {
 		err = noDeadLetter(id)
 	}
-	return m, err
+	return e.discreet(ctx, m), err
 }
 
 func noDeadLetter(id string) error {
