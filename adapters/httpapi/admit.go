@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"daybook/core/access"
-	"daybook/core/es"
 	"daybook/core/fault"
 )
 
@@ -52,12 +51,10 @@ func localName(host string) bool {
 	return name == "localhost" || net.ParseIP(strings.Trim(name, "[]")) != nil
 }
 
-// need refuses who has none of the roles.
-func need(r *http.Request, roles ...access.Role) error {
-	if access.Of(r.Context()).Has(roles...) {
-		return nil
-	}
-	return access.ErrForbidden
+// need asks the policy for what no account is concerned with.
+func need(r *http.Request, right access.Operation) error {
+	_, err := access.Of(r.Context()).Grant(right)
+	return err
 }
 
 // address is the peer of the connection. What a header says of whom it speaks for anybody can write.
@@ -84,8 +81,11 @@ func action(r *http.Request) string {
 	return r.Method
 }
 
-// recordBegin writes that a privileged action begins.
-func (s *server) recordBegin(r *http.Request, requestID string) error {
+// recordBegin writes that a privileged action begins, unless the policy forbids it.
+func (s *server) recordBegin(r *http.Request, requestID string, right access.Operation) error {
+	if err := need(r, right); err != nil {
+		return err
+	}
 	return s.Audit.Record(r.Context(), entry(r, requestID, access.Begun, ""))
 }
 
@@ -107,6 +107,6 @@ type noAudit struct{}
 func (noAudit) Record(context.Context, access.Entry) error { return nil }
 func (noAudit) Note(access.Entry)                          {}
 
-func (noAudit) Entries(context.Context, es.Position, time.Time, int) ([]access.Entry, error) {
+func (noAudit) Entries(context.Context, uint64, time.Time, int) ([]access.Entry, error) {
 	return nil, nil
 }

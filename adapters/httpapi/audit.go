@@ -17,14 +17,14 @@ func (s *server) auditRoutes() []route {
 	since := queryParam("since", timeSchema(), "Only what was written from then on.")
 	after := queryParam("after", numberSchema(0, es.MaxAmount), "Entries after this position of the access ledger.")
 	return []route{{
-		method: http.MethodGet, path: "/v1/admin/audit", operation: describeAudit(), serve: s.audit,
+		method: http.MethodGet, path: "/v1/admin/audit", right: access.Audit, operation: describeAudit(), serve: s.audit,
 		params: []*huma.Param{after, feedCursorParam(), since, limitParam()},
 	}}
 }
 
 func describeAudit() huma.Operation {
 	op := operation("list-audit", "operations", "Who was refused what, and what privileged people did",
-		"For auditors; oldest first. The entries are events of a ledger of their own, chained and sealed as those of accounts are.")
+		"Oldest first. The entries are events of a ledger of their own, chained and sealed as those of accounts are.")
 	answers(&op, http.StatusOK, "The entries.", jsonMedia, ref("AuditList"))
 	addFaults(&op, http.StatusForbidden, http.StatusServiceUnavailable)
 	return op
@@ -41,19 +41,19 @@ func auditSchemas() map[string]*huma.Schema {
 }
 
 type auditDocument struct {
-	Position  es.Position `json:"position"`
-	At        time.Time   `json:"at"`
-	Subject   string      `json:"subject,omitempty"`
-	Action    string      `json:"action"`
-	Target    string      `json:"target,omitempty"`
-	Outcome   string      `json:"outcome"`
-	RequestID string      `json:"requestId,omitempty"`
-	Address   string      `json:"address,omitempty"`
-	Detail    string      `json:"detail,omitempty"`
+	Position  uint64    `json:"position"`
+	At        time.Time `json:"at"`
+	Subject   string    `json:"subject,omitempty"`
+	Action    string    `json:"action"`
+	Target    string    `json:"target,omitempty"`
+	Outcome   string    `json:"outcome"`
+	RequestID string    `json:"requestId,omitempty"`
+	Address   string    `json:"address,omitempty"`
+	Detail    string    `json:"detail,omitempty"`
 }
 
 func (s *server) audit(w http.ResponseWriter, r *http.Request, q *values) error {
-	if err := need(r, access.Auditor); err != nil {
+	if err := need(r, access.Audit); err != nil {
 		return err
 	}
 	q.exclusive("after", "cursor")
@@ -62,7 +62,7 @@ func (s *server) audit(w http.ResponseWriter, r *http.Request, q *values) error 
 	if err := q.fault(); err != nil {
 		return err
 	}
-	entries, err := s.Audit.Entries(r.Context(), es.Position(after), since, limit)
+	entries, err := s.Audit.Entries(r.Context(), uint64(after), since, limit)
 	if err != nil {
 		return err
 	}
@@ -73,7 +73,7 @@ func (s *server) audit(w http.ResponseWriter, r *http.Request, q *values) error 
 		}
 	}
 	if len(entries) == limit {
-		next = strconv.FormatUint(uint64(entries[limit-1].Position), 10)
+		next = strconv.FormatUint(entries[limit-1].Position, 10)
 	}
 	answerList(w, len(items), next, func(dst []byte, i int) []byte { return append(dst, items[i]...) })
 	return nil

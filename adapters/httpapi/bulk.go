@@ -13,6 +13,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"daybook/adapters/wire"
+	"daybook/core/access"
 	"daybook/core/engine"
 	"daybook/core/es"
 	"daybook/core/fault"
@@ -29,7 +30,7 @@ const (
 
 func (s *server) bulkRoute() route {
 	return route{
-		method: http.MethodPost, path: bulkPath, operation: describeBulk(s.Engine.Registry),
+		method: http.MethodPost, path: bulkPath, right: access.PayIn, operation: describeBulk(s.Engine.Registry),
 		params: []*huma.Param{flagParam("atomic", "All lines are accepted or none has an effect; at most 1000 lines.")},
 		serve:  s.bulk,
 	}

@@ -21,7 +21,7 @@ var known = []*fault.Fault{
 	fault.Of(nil), wire.ErrInvalidBody, wire.ErrInvalidField, wire.ErrUnknownCommand,
 	errNoRoute, errInvalidPath, errInvalidID, errMethod, errBodyTooLarge, errBodyBroken, errTimeout, errMediaType, errInvalidHeader,
 	errInvalidParam, errInvalidCursor, errLineTooLong, errTooManyLines, errTooManyStreams, errBrokenOff, errNoAPI, errCrossSite, errForeignHost, errRateLimited,
-	access.ErrUnauthenticated, access.ErrForbidden, access.ErrNoKey, access.ErrKeyRefused, access.ErrKeyEnded, tokens.ErrIssuerUnavailable, auditlog.ErrUnwritten,
+	access.ErrUnauthenticated, access.ErrForbidden, access.ErrNoKey, access.ErrKeyRefused, access.ErrKeyEnded, tokens.ErrIssuerUnavailable, auditlog.ErrUnwritten, engine.ErrNotAccepted,
 	engine.ErrOverloaded, engine.ErrStopping, engine.ErrVersionMismatch, engine.ErrKeyMismatch, engine.ErrEffectiveInFuture,
 	engine.ErrAtomicRefused, engine.ErrStreamUnreadable, engine.ErrNoVersion, engine.ErrNoEvent, engine.ErrPositionAhead,
 	engine.ErrViewBehind, engine.ErrNoCheckpoints, engine.ErrNoOperation, engine.ErrRebuildRunning, engine.ErrNoArchive, engine.ErrArchiveUnbacked, engine.ErrArchiveRunning, engine.ErrBehindFailure,

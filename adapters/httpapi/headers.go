@@ -19,9 +19,9 @@ func subject(r *http.Request) string {
 	return ""
 }
 
-// metadata is what the events of a request say about it.
+// metadata is what the events of a request say about it, but for who sent it, which the engine knows.
 func metadata(w http.ResponseWriter, r *http.Request) es.Metadata {
-	return es.Metadata{Principal: subject(r), RequestID: requestIDOf(w), Traceparent: traceparent(r.Header)}
+	return es.Metadata{RequestID: requestIDOf(w), Traceparent: traceparent(r.Header)}
 }
 
 // mediaType checks that the body is of one of the types, in UTF-8 and not compressed.

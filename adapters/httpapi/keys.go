@@ -29,16 +29,16 @@ func (s *server) keyRoutes() []route {
 	prefix := pathParam("prefix", &huma.Schema{Type: "string", Examples: []any{"k3vq7m2a"}}, "What follows dbk_ in the key.")
 	grace := queryParam("graceSeconds", numberSchema(0, int64(30*24*time.Hour/time.Second)), "How long the old key goes on; a day unless said.")
 	return []route{
-		{method: http.MethodGet, path: keysPath, operation: describeKeys("list-keys", "All API keys, without their secrets", http.StatusOK, "KeyList"), serve: s.listKeys},
-		{method: http.MethodPost, path: keysPath, operation: describeKeyCreation(), serve: s.createKey},
-		{method: http.MethodPost, path: oneKey + "/rotate", operation: describeKeys("rotate-key", "Make a new key in the place of one that then ends", http.StatusCreated, "KeySecret", http.StatusNotFound, http.StatusConflict),
+		{method: http.MethodGet, path: keysPath, right: access.Keys, operation: describeKeys("list-keys", "All API keys, without their secrets", http.StatusOK, "KeyList"), serve: s.listKeys},
+		{method: http.MethodPost, path: keysPath, right: access.Keys, operation: describeKeyCreation(), serve: s.createKey},
+		{method: http.MethodPost, path: oneKey + "/rotate", right: access.Keys, operation: describeKeys("rotate-key", "Make a new key in the place of one that then ends", http.StatusCreated, "KeySecret", http.StatusNotFound, http.StatusConflict),
 			serve: s.rotateKey, params: []*huma.Param{prefix, grace}},
-		{method: http.MethodPost, path: oneKey + "/revoke", operation: describeKeys("revoke-key", "End a key at once", http.StatusOK, "Key", http.StatusNotFound), serve: s.revokeKey, params: []*huma.Param{prefix}},
+		{method: http.MethodPost, path: oneKey + "/revoke", right: access.Keys, operation: describeKeys("revoke-key", "End a key at once", http.StatusOK, "Key", http.StatusNotFound), serve: s.revokeKey, params: []*huma.Param{prefix}},
 	}
 }
 
 func describeKeys(id, summary string, status int, schema string, faults ...int) huma.Operation {
-	op := operation(id, "operations", summary, "For operators.")
+	op := operation(id, "operations", summary, "")
 	words := "It is done."
 	if schema == "KeySecret" {
 		words = "The key. This is the only time that its secret is shown."
@@ -92,7 +92,7 @@ func keyOf(k access.Key, secret string) keyDocument {
 }
 
 func (s *server) listKeys(w http.ResponseWriter, r *http.Request, _ *values) error {
-	if err := need(r, access.Operator); err != nil {
+	if err := need(r, access.Keys); err != nil {
 		return err
 	}
 	keys, err := s.Keys.List(r.Context())
@@ -110,7 +110,7 @@ func (s *server) listKeys(w http.ResponseWriter, r *http.Request, _ *values) err
 }
 
 func (s *server) createKey(w http.ResponseWriter, r *http.Request, _ *values) error {
-	if err := need(r, access.Operator); err != nil {
+	if err := need(r, access.Keys); err != nil {
 		return err
 	}
 	if err := mediaType(r.Header, jsonMedia); err != nil {
@@ -151,7 +151,7 @@ func decodeNewKey(body []byte) (n access.NewKey, err error) {
 }
 
 func (s *server) rotateKey(w http.ResponseWriter, r *http.Request, q *values) error {
-	if err := need(r, access.Operator); err != nil {
+	if err := need(r, access.Keys); err != nil {
 		return err
 	}
 	grace := time.Duration(q.number("graceSeconds", 0, int64(30*24*time.Hour/time.Second), int64(defaultGrace/time.Second))) * time.Second
@@ -166,7 +166,7 @@ func (s *server) rotateKey(w http.ResponseWriter, r *http.Request, q *values) er
 }
 
 func (s *server) revokeKey(w http.ResponseWriter, r *http.Request, _ *values) error {
-	if err := need(r, access.Operator); err != nil {
+	if err := need(r, access.Keys); err != nil {
 		return err
 	}
 	key, err := s.Keys.Revoke(r.Context(), r.PathValue("prefix"))

@@ -16,9 +16,6 @@ import (
 // openAPIVersion is the version of the specification that the document follows.
 const openAPIVersion = "3.1.0"
 
-// credential names how clients say who they are.
-const credential = "bearer"
-
 // document31 makes the document from the table of routes.
 func (s *server) document31() ([]byte, error) { return json.Marshal(s.describe()) }
 
@@ -36,15 +33,14 @@ func (s *server) describe() *huma.OpenAPI {
 			Description: "An event-sourced account ledger. Amounts are integers in the currency's minor unit; times are RFC 3339, answered in UTC. " +
 				"Bodies are read strictly: unknown, duplicate and missing members are refused with a JSON pointer.",
 		},
-		Components: &huma.Components{Schemas: registry, SecuritySchemes: map[string]*huma.SecurityScheme{credential: {
-			Type: "http", Scheme: "bearer", Description: "An API key (dbk_…) or an access token of the configured issuer. Not asked for where everybody on the machine is let in.",
-		}}},
-		Tags: s.tags(),
+		Components: &huma.Components{Schemas: registry, SecuritySchemes: securitySchemes()},
+		Tags:       s.tags(),
 	}
 	for i := range s.routes {
 		rt := &s.routes[i]
 		op := rt.operation
 		op.Method, op.Path, op.Parameters = rt.method, rt.path, rt.params
+		describeAccess(&op, rt.right)
 		commonFaults(&op, rt)
 		api.AddOperation(&op)
 	}
@@ -68,11 +64,6 @@ func commonFaults(op *huma.Operation, rt *route) {
 	addFaults(op, http.StatusBadRequest, http.StatusMethodNotAllowed, http.StatusInternalServerError)
 	if rt.method == http.MethodPost {
 		addFaults(op, http.StatusForbidden)
-	}
-	op.Security = []map[string][]string{} // for everybody
-	if !forEverybody(rt.path) {
-		op.Security = []map[string][]string{{credential: {}}}
-		addFaults(op, http.StatusUnauthorized, http.StatusForbidden, http.StatusTooManyRequests)
 	}
 }
 

@@ -16,7 +16,7 @@ func TestAnAccountIsShownAsTheViewHasIt(t *testing.T) {
 	w := newWorld(t)
 	w.create("acc-101", "800")
 	a := w.get("/v1/accounts/acc-101?minPosition=2")
-	if !strings.HasPrefix(a.body, `{"id":"acc-101","owner":"Ada Lovelace","ownerName":"Ada Lovelace","currency":"EUR","status":"open","balance":800,"overdraftLimit":0,"version":2,"position":2,"createdAt":"`) {
+	if !strings.HasPrefix(a.body, `{"id":"acc-101","owner":"Ada Lovelace","ownerName":"Ada Lovelace","currency":"EUR","status":"open","balance":800,"overdraftLimit":0,"holders":[],"version":2,"position":2,"createdAt":"`) {
 		t.Errorf("got %s", a.body)
 	}
 	if a.header.Get("ETag") != `"2"` || a.header.Get("Daybook-Position") != "2" || a.header.Get("Content-Type") != "application/json" {
@@ -380,23 +380,5 @@ func TestARebuildIsAnOperation(t *testing.T) {
 	if a := w.get("/v1/admin/operations/op-1"); !strings.HasPrefix(a.body, `{"id":"op-1","kind":"rebuild","state":"done","position":2,"head":2,"percent":100,"views":[{"name":"accounts","digest":"`) ||
 		!strings.HasSuffix(a.body, `"same":1,"added":0,"removed":0,"changed":0,"differences":[]}]}`) {
 		t.Errorf("got %s", a.body)
-	}
-}
-
-func TestAnArchivalIsAskedForWithATimeAndNeedsAnArchive(t *testing.T) {
-	w := newWorld(t)
-	for query, want := range map[string]struct {
-		status int
-		code   string
-	}{
-		"":                              {400, "invalid_parameter"},
-		"?before=yesterday":             {400, "invalid_parameter"},
-		"?before=2025-01-01T00:00:00Z":  {422, "no_archive"},
-		"?after=2025-01-01T00:00:00Z":   {400, "invalid_parameter"},
-		"?before=2025-01-01T00:00:00Z&": {422, "no_archive"},
-	} {
-		if a := w.do(http.MethodPost, "/v1/admin/archive"+query, ""); a.status != want.status || a.json(t)["code"] != want.code {
-			t.Errorf("%q: got %d %s", query, a.status, a.body)
-		}
 	}
 }

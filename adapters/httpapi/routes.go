@@ -7,6 +7,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"daybook/adapters/wire"
+	"daybook/core/access"
 	"daybook/core/es"
 )
 
@@ -15,7 +16,8 @@ type handler func(w http.ResponseWriter, r *http.Request, q *values) error
 
 // route is one operation. The mux, the check of parameters and the OpenAPI document are made from it.
 type route struct {
-	method, path string // path as in the mux and in the document
+	method, path string           // path as in the mux and in the document
+	right        access.Operation // what it is to the policy
 	operation    huma.Operation
 	params       []*huma.Param // in path, query and header
 	serve        handler
@@ -119,7 +121,7 @@ func (res *resource) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	q, err := rt.values(r)
 	if err == nil && rt.privileged {
-		err = res.s.recordBegin(r, requestIDOf(w))
+		err = res.s.recordBegin(r, requestIDOf(w), rt.right)
 	}
 	if err == nil {
 		err = rt.serve(w, r, q)

@@ -31,9 +31,14 @@ type item struct {
 // newIndex builds the index of a field from entries in any order.
 func newIndex(view *es.View, field int, entries []*entry) *index {
 	kind := view.Fields[field].Kind
-	x := &index{field: field, text: !kind.IsInteger() && kind != es.KindTime}
+	return (&index{field: field, text: !kind.IsInteger() && kind != es.KindTime}).of(entries)
+}
+
+// of builds an index of the same field from other entries.
+func (x *index) of(entries []*entry) *index {
+	x = &index{field: x.field, text: x.text}
 	if x.text {
-		x.common = commonPrefix(field, entries)
+		x.common = commonPrefix(x.field, entries)
 	}
 	items := make([]item, len(entries))
 	for i, e := range entries {

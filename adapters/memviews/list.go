@@ -15,6 +15,7 @@ type snapshot struct {
 	hash   es.Hash
 	sorted map[string][]*index // by view, and field
 	parked map[string]*btree.BTreeG[*entry]
+	read   map[string]*btree.BTreeG[reading]
 }
 
 // count is how many documents of a view there are.
@@ -33,7 +34,7 @@ func (s *snapshot) index(view string) *index {
 }
 
 // List walks the index of the field sorted by, from the cursor or the filter's bound on that field, until the page is full;
-// documents that do not match are passed over one by one.
+// documents that do not match are passed over one by one. For one reader it makes an index of what they may read first.
 func (v *Views) List(ctx context.Context, view string, q ports.Query) (ports.Page, error) {
 	s, err := v.read(ctx)
 	if err != nil {
@@ -52,7 +53,11 @@ func (v *Views) List(ctx context.Context, view string, q ports.Query) (ports.Pag
 		}
 	}
 	w := newWalk(ctx, &q)
-	if err := w.over(indexes[q.Sort]); err != nil {
+	index := indexes[q.Sort]
+	if q.Reader != "" {
+		index = index.of(readBy(s.read[view], q.Reader))
+	}
+	if err := w.over(index); err != nil {
 		return ports.Page{}, err
 	}
 	return ports.Page{Documents: w.documents, More: w.more, At: s.at}, nil
@@ -78,9 +83,9 @@ func (v *Views) read(ctx context.Context) (*snapshot, error) {
 }
 
 func (v *Views) freeze() *snapshot {
-	s := &snapshot{at: v.checkpoint, hash: v.hash, sorted: map[string][]*index{}, parked: map[string]*btree.BTreeG[*entry]{}}
+	s := &snapshot{at: v.checkpoint, hash: v.hash, sorted: map[string][]*index{}, parked: map[string]*btree.BTreeG[*entry]{}, read: map[string]*btree.BTreeG[reading]{}}
 	for name, d := range v.views {
-		s.parked[name] = d.parked.Copy()
+		s.parked[name], s.read[name] = d.parked.Copy(), d.read.Copy()
 		indexes := make([]*index, len(d.sorted))
 		for field, index := range d.sorted {
 			if index != nil {

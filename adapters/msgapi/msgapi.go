@@ -18,35 +18,28 @@ import (
 const (
 	HeaderReplyTo       = "replyTo"       // the topic that gets the answer; without it only dead letters tell of a failure
 	HeaderCorrelationID = "correlationId" // kept in the events' metadata and given back with the answer; the message's id when missing
-	HeaderAuthorization = "authorization" // as in HTTP: Bearer and a key or a token
 	HeaderTraceparent   = "traceparent"   // W3C trace context, kept in the events' metadata
 )
 
 // Topic is where commands are taken from, under the prefix of a deployment.
 func Topic(prefix string) string { return prefix + ".commands" }
 
-// API takes commands from a bus.
-type API struct {
-	options  Options
-	engine   *engine.Engine
-	bus      ports.Bus
-	registry *es.Registry
+// Options are what an API is made of. All are required but Authenticate and Audit.
+type Options struct {
+	Engine   *engine.Engine
+	Bus      ports.Bus
+	Registry *es.Registry
+	// Authenticate says who sends a message, by what its header ports.HeaderAuthorization holds, "" if it has none; or by
+	// access.ErrUnauthenticated or another fault that nobody does. Nil: everybody is access.Local. It may be called concurrently.
+	Authenticate func(ctx context.Context, authorization string) (*access.Principal, error)
+	Audit        access.AuditLog // is told of refusals; nil: nobody is
 }
 
-// Options are what an API may be told; the zero Options are right where nobody is asked who they are.
-type Options struct {
-	// Authenticate says who sends a message, by its header authorization; its error is the answer. Default: everybody is access.Local.
-	Authenticate func(ctx context.Context, authorization string) (*access.Principal, error)
-	Audit        access.Audit // is told of refusals; default: nobody is
-}
+// API takes commands from a bus.
+type API struct{ Options }
 
 // New makes an API; Subscribe starts it.
-func New(e *engine.Engine, bus ports.Bus, registry *es.Registry, o Options) *API {
-	if o.Authenticate == nil {
-		o.Authenticate = func(context.Context, string) (*access.Principal, error) { return access.Local, nil }
-	}
-	return &API{o, e, bus, registry}
-}
+func New(o Options) *API { return &API{o} }
 
 // Subscriber is the name under which commands are taken: one process at a time is served.
 const Subscriber = "commands"
@@ -56,25 +49,28 @@ const inFlight = 1024
 
 // Subscribe takes commands from the topic until ctx ends, in the order in which they came.
 func (a *API) Subscribe(ctx context.Context, topic string) error {
-	lane := a.engine.Lane()
-	return a.bus.SubscribeAhead(ctx, ports.Subscription{Topic: topic, Name: Subscriber}, inFlight,
+	lane := a.Engine.Lane()
+	return a.Bus.SubscribeAhead(ctx, ports.Subscription{Topic: topic, Name: Subscriber}, inFlight,
 		func(ctx context.Context, m ports.Message) func() error { return a.start(ctx, lane, m) })
 }
 
 // start sends one command on its way; it waits while the engine's queue is full. What cannot ever succeed ends in an error
 // of that kind, so that the message goes to the dead letters: an envelope that cannot be read, and a refusal that nobody
-// asked to hear. What may succeed later ends in an error too, and is started again; the envelope's id makes that safe.
+// asked to hear, also of who may not give the command. What may succeed later ends in an error too, and is started again; the envelope's id makes that safe.
 func (a *API) start(ctx context.Context, lane *engine.Lane, m ports.Message) func() error {
-	p, err := a.options.Authenticate(ctx, m.Headers[HeaderAuthorization])
-	if err != nil {
-		return func() error { return a.refuse(ctx, m, "", engine.Answer{}, err, true) }
+	envelope, err := wire.DecodeEnvelope(a.Registry, m.Body)
+	principal, unknown := a.identify(ctx, m)
+	switch {
+	case unknown != nil:
+		if !ports.Dead(unknown) {
+			lane.Failed(envelope.ID)
+		}
+		return func() error { return a.refuse(ctx, m, envelope.ID, engine.Answer{}, unknown, false) }
+	case err != nil:
+		return func() error { return a.refuse(access.As(ctx, principal), m, envelope.ID, engine.Answer{}, err, true) }
 	}
-	ctx = access.As(ctx, p)
-	envelope, err := wire.DecodeEnvelope(a.registry, m.Body)
-	if err != nil {
-		return func() error { return a.refuse(ctx, m, envelope.ID, engine.Answer{}, err, true) }
-	}
-	request := envelope.Request(metadata(m, p))
+	ctx = access.As(ctx, principal)
+	request := envelope.Request(metadata(m))
 	request.Again = m.Headers[ports.HeaderRetry] != ""
 	ticket, err := lane.Submit(ctx, request)
 	if err != nil {
@@ -114,24 +110,36 @@ func (a *API) reply(ctx context.Context, m ports.Message, line []byte) error {
 	if topic == "" {
 		return nil
 	}
-	return a.bus.Publish(ctx, topic, ports.Message{
+	return a.Bus.Publish(ctx, topic, ports.Message{
 		ID:      "re-" + m.ID,
 		Headers: map[string]string{HeaderCorrelationID: correlation(m)},
 		Body:    line[:len(line)-1], // a message needs no end of line
 	})
 }
 
-// metadata is what the events of a command say about the message it came in.
-func metadata(m ports.Message, p *access.Principal) es.Metadata {
+// metadata is what the events of a command say about the message it came in, but for who sent it, which the engine knows.
+func metadata(m ports.Message) es.Metadata {
 	return es.Metadata{
-		Principal: p.Subject, CorrelationID: text(correlation(m)), CausationID: text(m.ID), Traceparent: text(m.Headers[HeaderTraceparent]),
+		CorrelationID: text(correlation(m)), CausationID: text(m.ID), Traceparent: text(m.Headers[HeaderTraceparent]),
 	}
+}
+
+// identify says who sent a message.
+func (a *API) identify(ctx context.Context, m ports.Message) (*access.Principal, error) {
+	if a.Authenticate == nil {
+		return access.Local, nil
+	}
+	p, err := a.Authenticate(ctx, m.Headers[ports.HeaderAuthorization])
+	if err == nil && p == nil {
+		err = access.ErrUnauthenticated
+	}
+	return p, err
 }
 
 // note writes down who was refused a command for who they are.
 func (a *API) note(ctx context.Context, m ports.Message, err error) {
 	f := fault.Of(err)
-	if a.options.Audit == nil || f.Kind != fault.Denied && !errors.Is(err, access.ErrForbidden) {
+	if a.Audit == nil || f.Kind != fault.Denied && !errors.Is(err, access.ErrForbidden) {
 		return
 	}
 	e := access.Entry{Action: "message", Target: m.ID, Outcome: f.Code, RequestID: correlation(m)}
@@ -141,7 +149,7 @@ func (a *API) note(ctx context.Context, m ports.Message, err error) {
 	if cause := errors.Unwrap(f); cause != nil {
 		e.Detail = cause.Error()
 	}
-	a.options.Audit.Note(e)
+	a.Audit.Note(e)
 }
 
 func correlation(m ports.Message) string {

@@ -28,6 +28,9 @@ const (
 	Operator Role = "operator" // runs the process: rebuilds, dead letters, archive, keys; sees no account
 )
 
+// Roles are all of them.
+var Roles = []Role{Customer, Teller, Auditor, Operator}
+
 // Principal is who asks.
 type Principal struct {
 	Subject string // what names them for ever: the owner of accounts, the principal in events

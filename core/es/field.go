@@ -26,9 +26,10 @@ const (
 	KindCurrency             // ISO 4217 or a unit of the configuration
 	KindWord                 // one of a few fixed words
 	KindTime                 // RFC 3339 with zone on the wire, UTC and microseconds in memory
+	KindTexts                // several of KindText, of documents only: an array on the wire
 )
 
-var kindNames = [...]string{"amount", "limit", "balance", "number", "id", "text", "currency", "word", "time"}
+var kindNames = [...]string{"amount", "limit", "balance", "number", "id", "text", "currency", "word", "time", "texts"}
 
 func (k Kind) String() string { return kindNames[k] }
 

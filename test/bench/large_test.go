@@ -11,6 +11,7 @@ import (
 
 	"daybook/adapters/memviews"
 	"daybook/adapters/pebblestore"
+	"daybook/core/access"
 	"daybook/core/engine"
 	"daybook/core/ports"
 )
@@ -52,7 +53,8 @@ func BenchmarkStart(b *testing.B) {
 			b.Fatal(err)
 		}
 		fill(b, engine.New(engine.Options{
-			Registry: registry, Store: store, Bus: noBus{}, Views: v, Observer: ports.Silent{}, Now: time.Now, EventsTopic: "events", SnapshotEvery: snapshotEvery,
+			Anonymous: access.Local,
+			Registry:  registry, Store: store, Bus: noBus{}, Views: v, Observer: ports.Silent{}, Now: time.Now, EventsTopic: "events", SnapshotEvery: snapshotEvery,
 		}))
 		return func() {
 			if err := v.Close(); err != nil {
