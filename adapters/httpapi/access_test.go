@@ -27,33 +27,34 @@ var who = map[string]*access.Principal{
 	"auditor":  {Subject: "aud", Roles: []access.Role{access.Auditor}},
 	"operator": {Subject: "ops", Roles: []access.Role{access.Operator}},
 	"without":  {Subject: "new"},
+	"local":    access.Local,
 	"nobody":   nil,
 }
 
 // onAccount is what each of them is answered about an account of ada's that is there: 200 stands for success.
 var onAccount = map[access.Operation]map[string]int{
-	access.Create:  {"owner": 200, "holder": 403, "stranger": 403, "teller": 200, "auditor": 403, "operator": 403, "without": 403, "nobody": 401},
-	access.PayIn:   {"owner": 200, "holder": 200, "stranger": 200, "teller": 200, "auditor": 403, "operator": 403, "without": 403, "nobody": 401},
-	access.Use:     {"owner": 200, "holder": 200, "stranger": 404, "teller": 200, "auditor": 403, "operator": 403, "without": 403, "nobody": 401},
-	access.Entrust: {"owner": 200, "holder": 403, "stranger": 404, "teller": 200, "auditor": 403, "operator": 403, "without": 403, "nobody": 401},
-	access.Govern:  {"owner": 403, "holder": 403, "stranger": 403, "teller": 200, "auditor": 403, "operator": 403, "without": 403, "nobody": 401},
-	access.Read:    {"owner": 200, "holder": 200, "stranger": 404, "teller": 200, "auditor": 200, "operator": 403, "without": 403, "nobody": 401},
+	access.Create:  {"owner": 200, "holder": 403, "stranger": 403, "teller": 200, "auditor": 403, "operator": 403, "without": 403, "nobody": 401, "local": 200},
+	access.PayIn:   {"owner": 200, "holder": 200, "stranger": 200, "teller": 200, "auditor": 403, "operator": 403, "without": 403, "nobody": 401, "local": 200},
+	access.Use:     {"owner": 200, "holder": 200, "stranger": 404, "teller": 200, "auditor": 403, "operator": 403, "without": 403, "nobody": 401, "local": 200},
+	access.Entrust: {"owner": 200, "holder": 403, "stranger": 404, "teller": 200, "auditor": 403, "operator": 403, "without": 403, "nobody": 401, "local": 200},
+	access.Govern:  {"owner": 403, "holder": 403, "stranger": 403, "teller": 200, "auditor": 403, "operator": 403, "without": 403, "nobody": 401, "local": 200},
+	access.Read:    {"owner": 200, "holder": 200, "stranger": 404, "teller": 200, "auditor": 200, "operator": 403, "without": 403, "nobody": 401, "local": 200},
 }
 
 // onAll is who may do what does not concern one account; everybody else is answered 403, and nobody 401.
 var onAll = map[access.Operation][]string{
-	access.PayIn:       {"owner", "holder", "stranger", "teller", "auditor", "operator", "without"}, // many commands at once: each line has an answer of its own
-	access.Read:        {"owner", "holder", "stranger", "teller", "auditor"},
-	access.Feed:        {"teller", "auditor"},
-	access.Export:      {"auditor"},
-	access.Checkpoint:  {"auditor"},
-	access.Status:      {"auditor", "operator"},
-	access.Operations:  {"operator"},
-	access.Rebuild:     {"operator"},
-	access.Archive:     {"operator"},
-	access.Backup:      {"operator"},
-	access.DeadLetters: {"operator"},
-	access.Public:      {"owner", "holder", "stranger", "teller", "auditor", "operator", "without", "nobody"},
+	access.PayIn:       {"owner", "holder", "stranger", "teller", "auditor", "operator", "without", "local"}, // many commands at once: each line has an answer of its own
+	access.Read:        {"owner", "holder", "stranger", "teller", "auditor", "local"},
+	access.Feed:        {"teller", "auditor", "local"},
+	access.Export:      {"auditor", "local"},
+	access.Checkpoint:  {"auditor", "local"},
+	access.Status:      {"auditor", "operator", "local"},
+	access.Operations:  {"operator", "local"},
+	access.Rebuild:     {"operator", "local"},
+	access.Archive:     {"operator", "local"},
+	access.Backup:      {"operator", "local"},
+	access.DeadLetters: {"operator", "local"},
+	access.Public:      {"owner", "holder", "stranger", "teller", "auditor", "operator", "without", "nobody", "local"},
 }
 
 // bodies are how each command is sent so that it is accepted by what prepared makes.
@@ -210,7 +211,7 @@ func TestEveryCommandIsForThoseWhomThePolicyNamesThroughEveryDoor(t *testing.T) 
 				if ct.Creates {
 					continue
 				}
-				if ct.Needs != access.Govern && slices.Contains([]string{"owner", "holder", "stranger"}, name) || name == "teller" {
+				if ct.Needs != access.Govern && slices.Contains([]string{"owner", "holder", "stranger"}, name) || name == "teller" || name == "local" {
 					want = 404
 				}
 				g.accounts++
