@@ -31,7 +31,7 @@ func (a *App) drive(r *es.Registry, o engine.Options, build Build, metrics *prom
 	} else {
 		a.api, a.adminAPI = api, adminHandler(scrape)
 	}
-	messages := msgapi.New(msgapi.Options{Engine: a.engine, Bus: o.Bus, Registry: r})
+	messages := msgapi.New(a.engine, o.Bus, r, msgapi.Options{})
 	a.messages = func(ctx context.Context) error {
 		return messages.Subscribe(ctx, o.CommandsTopic)
 	}

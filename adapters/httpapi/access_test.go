@@ -91,10 +91,11 @@ func newGuarded(tb testing.TB) *guarded {
 			}
 		}
 	})
-	messages := msgapi.New(msgapi.Options{Engine: g.engine, Bus: g.bus, Registry: g.engine.Registry,
+	messages := msgapi.New(g.engine, g.bus, g.engine.Registry, msgapi.Options{
 		Authenticate: func(_ context.Context, authorization string) (*access.Principal, error) {
 			return authenticate(authorization)
-		}})
+		},
+	})
 	err := g.bus.Subscribe(g.ctx, ports.Subscription{Topic: "answers"}, func(_ context.Context, m ports.Message) error {
 		g.replies <- m
 		return nil
@@ -162,7 +163,7 @@ var doors = map[string]func(g *guarded, name, id, command, body string) int{
 	"a message": func(g *guarded, name, id, command, body string) int {
 		key := fmt.Sprintf("message-%d", g.accounts)
 		err := g.bus.Publish(g.ctx, "commands", ports.Message{ID: key, Body: []byte(envelope(key, id, command, body)),
-			Headers: map[string]string{"replyTo": "answers", ports.HeaderAuthorization: "Bearer " + name}})
+			Headers: map[string]string{"replyTo": "answers", msgapi.HeaderAuthorization: "Bearer " + name}})
 		if err != nil {
 			g.tb.Fatal(err)
 		}

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"daybook/adapters/msgapi"
 	"daybook/core/ports"
 )
 
@@ -14,7 +15,7 @@ func TestAMessageOfWhoMayNotSendItIsADeadLetterThatShowsNoSecret(t *testing.T) {
 	id, _ := g.prepared("")
 	for name, code := range map[string]string{"nobody": "unauthenticated", "auditor": "forbidden"} {
 		err := g.bus.Publish(g.ctx, "commands", ports.Message{ID: name, Body: []byte(envelope(name, id, "deposit", `{"amount":12345}`)),
-			Headers: map[string]string{ports.HeaderAuthorization: "Bearer " + name}})
+			Headers: map[string]string{msgapi.HeaderAuthorization: "Bearer " + name}})
 		if err != nil {
 			t.Fatal(err)
 		}

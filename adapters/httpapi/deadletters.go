@@ -9,6 +9,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/go-json-experiment/json"
 
+	"daybook/adapters/msgapi"
 	"daybook/core/access"
 	"daybook/core/ports"
 )
@@ -59,7 +60,7 @@ func deadLetterSchema() *huma.Schema {
 		"bodyBase64", &huma.Schema{Type: "string", Description: "Instead of body, when that is no text."})
 }
 
-// deadLetterDocument is a dead letter as clients see it: without the secret by which its sender said who they are.
+// deadLetterDocument is a dead letter as clients see it.
 type deadLetterDocument struct {
 	ID         string            `json:"id"`
 	Reason     string            `json:"reason"`
@@ -68,10 +69,17 @@ type deadLetterDocument struct {
 	BodyBase64 string            `json:"bodyBase64,omitempty"`
 }
 
+// hidden stands for a credential: who settles dead letters has no business with those of who sent them.
+const hidden = "***"
+
 func deadLetterOf(m ports.Message) deadLetterDocument {
 	d := deadLetterDocument{ID: printable(m.ID), Reason: printable(m.Headers[ports.HeaderReason]), Headers: map[string]string{}}
 	for name, value := range m.Headers {
-		if name != ports.HeaderReason && name != ports.HeaderAuthorization {
+		switch name {
+		case ports.HeaderReason:
+		case msgapi.HeaderAuthorization:
+			d.Headers[name] = hidden
+		default:
 			d.Headers[printable(name)] = printable(value)
 		}
 	}
