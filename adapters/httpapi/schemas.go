@@ -56,6 +56,9 @@ func fieldSchema(spec *es.Spec) *huma.Schema {
 		s = &huma.Schema{Type: "string", Examples: []any{"EUR"}}
 	}
 	s.Description = spec.Doc
+	if spec.Needs != "" {
+		s.Description += " " + whoMay(spec.Needs)
+	}
 	return s
 }
 

@@ -69,9 +69,19 @@ type grants struct {
 	blind    bool  // they may not read the stream it was sent to, which is there
 }
 
-func grantsOf(p *access.Principal, op access.Operation) (g grants) {
-	if g.do, g.refused = p.Grant(op); g.refused == nil {
-		g.read, _ = p.Grant(access.Read) // without that they read nothing
+func grantsOf(p *access.Principal, c *es.Command) (g grants) {
+	if g.do, g.refused = p.Grant(c.Type.Needs); g.refused != nil {
+		return g
+	}
+	g.read, _ = p.Grant(access.Read) // without that they read nothing
+	for i := range c.Type.Fields {
+		f := &c.Type.Fields[i]
+		if f.Needs == "" || !c.Gives(i) {
+			continue
+		}
+		if grant, err := p.Grant(f.Needs); err != nil || grant.Reach < access.All {
+			g.refused = access.ErrForbidden.Say("Your roles do not allow you to give %s.", f.Name)
+		}
 	}
 	return g
 }
