@@ -42,7 +42,7 @@ func (a *App) drive(r *es.Registry, o engine.Options, build Build, metrics *prom
 	default:
 		a.api = withLocalMetrics(api, scrape)
 	}
-	messages := msgapi.New(msgapi.Options{Engine: a.engine, Bus: o.Bus, Registry: r, Authenticate: a.access.authenticate, Audit: a.access.Audit})
+	messages := msgapi.New(a.engine, o.Bus, r, msgapi.Options{Authenticate: a.access.authenticate, Audit: a.access.Audit})
 	a.messages = func(ctx context.Context) error {
 		return messages.Subscribe(ctx, o.CommandsTopic)
 	}

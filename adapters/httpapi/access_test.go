@@ -27,34 +27,35 @@ var who = map[string]*access.Principal{
 	"auditor":  {Subject: "aud", Roles: []access.Role{access.Auditor}},
 	"operator": {Subject: "ops", Roles: []access.Role{access.Operator}},
 	"without":  {Subject: "new"},
+	"local":    access.Local,
 	"nobody":   nil,
 }
 
 // onAccount is what each of them is answered about an account of ada's that is there: 200 stands for success.
 var onAccount = map[access.Operation]map[string]int{
-	access.Create:  {"owner": 200, "holder": 403, "stranger": 403, "teller": 200, "auditor": 403, "operator": 403, "without": 403, "nobody": 401},
-	access.PayIn:   {"owner": 200, "holder": 200, "stranger": 200, "teller": 200, "auditor": 403, "operator": 403, "without": 403, "nobody": 401},
-	access.Use:     {"owner": 200, "holder": 200, "stranger": 404, "teller": 200, "auditor": 403, "operator": 403, "without": 403, "nobody": 401},
-	access.Entrust: {"owner": 200, "holder": 403, "stranger": 404, "teller": 200, "auditor": 403, "operator": 403, "without": 403, "nobody": 401},
-	access.Govern:  {"owner": 403, "holder": 403, "stranger": 403, "teller": 200, "auditor": 403, "operator": 403, "without": 403, "nobody": 401},
-	access.Read:    {"owner": 200, "holder": 200, "stranger": 404, "teller": 200, "auditor": 200, "operator": 403, "without": 403, "nobody": 401},
+	access.Create:  {"owner": 200, "holder": 403, "stranger": 403, "teller": 200, "auditor": 403, "operator": 403, "without": 403, "nobody": 401, "local": 200},
+	access.PayIn:   {"owner": 200, "holder": 200, "stranger": 200, "teller": 200, "auditor": 403, "operator": 403, "without": 403, "nobody": 401, "local": 200},
+	access.Use:     {"owner": 200, "holder": 200, "stranger": 404, "teller": 200, "auditor": 403, "operator": 403, "without": 403, "nobody": 401, "local": 200},
+	access.Entrust: {"owner": 200, "holder": 403, "stranger": 404, "teller": 200, "auditor": 403, "operator": 403, "without": 403, "nobody": 401, "local": 200},
+	access.Govern:  {"owner": 403, "holder": 403, "stranger": 403, "teller": 200, "auditor": 403, "operator": 403, "without": 403, "nobody": 401, "local": 200},
+	access.Read:    {"owner": 200, "holder": 200, "stranger": 404, "teller": 200, "auditor": 200, "operator": 403, "without": 403, "nobody": 401, "local": 200},
 }
 
 // onAll is who may do what does not concern one account; everybody else is answered 403, and nobody 401.
 var onAll = map[access.Operation][]string{
-	access.PayIn:       {"owner", "holder", "stranger", "teller", "auditor", "operator", "without"}, // many commands at once: each line has an answer of its own
-	access.Read:        {"owner", "holder", "stranger", "teller", "auditor"},
-	access.Feed:        {"teller", "auditor"},
-	access.Export:      {"auditor"},
-	access.Checkpoint:  {"auditor"},
-	access.Status:      {"auditor", "operator"},
-	access.Operations:  {"operator"},
-	access.Rebuild:     {"operator"},
-	access.Archive:     {"operator"},
-	access.Backup:      {"operator"},
-	access.DeadLetters: {"operator"},
-	access.Public:      {"owner", "holder", "stranger", "teller", "auditor", "operator", "without", "nobody"},
-	access.Audit:       {"auditor"},
+	access.PayIn:       {"owner", "holder", "stranger", "teller", "auditor", "operator", "without", "local"}, // many commands at once: each line has an answer of its own
+	access.Read:        {"owner", "holder", "stranger", "teller", "auditor", "local"},
+	access.Feed:        {"teller", "auditor", "local"},
+	access.Export:      {"auditor", "local"},
+	access.Checkpoint:  {"auditor", "local"},
+	access.Status:      {"auditor", "operator", "local"},
+	access.Operations:  {"operator", "local"},
+	access.Rebuild:     {"operator", "local"},
+	access.Archive:     {"operator", "local"},
+	access.Backup:      {"operator", "local"},
+	access.DeadLetters: {"operator", "local"},
+	access.Public:      {"owner", "holder", "stranger", "teller", "auditor", "operator", "without", "nobody", "local"},
+	access.Audit:       {"auditor", "local"},
 }
 
 // bodies are how each command is sent so that it is accepted by what prepared makes.
@@ -91,10 +92,11 @@ func newGuarded(tb testing.TB) *guarded {
 			}
 		}
 	})
-	messages := msgapi.New(msgapi.Options{Engine: g.engine, Bus: g.bus, Registry: g.engine.Registry,
+	messages := msgapi.New(g.engine, g.bus, g.engine.Registry, msgapi.Options{
 		Authenticate: func(_ context.Context, authorization string) (*access.Principal, error) {
 			return authenticate(authorization)
-		}})
+		},
+	})
 	err := g.bus.Subscribe(g.ctx, ports.Subscription{Topic: "answers"}, func(_ context.Context, m ports.Message) error {
 		g.replies <- m
 		return nil
@@ -162,7 +164,7 @@ var doors = map[string]func(g *guarded, name, id, command, body string) int{
 	"a message": func(g *guarded, name, id, command, body string) int {
 		key := fmt.Sprintf("message-%d", g.accounts)
 		err := g.bus.Publish(g.ctx, "commands", ports.Message{ID: key, Body: []byte(envelope(key, id, command, body)),
-			Headers: map[string]string{"replyTo": "answers", ports.HeaderAuthorization: "Bearer " + name}})
+			Headers: map[string]string{"replyTo": "answers", msgapi.HeaderAuthorization: "Bearer " + name}})
 		if err != nil {
 			g.tb.Fatal(err)
 		}
@@ -211,7 +213,7 @@ func TestEveryCommandIsForThoseWhomThePolicyNamesThroughEveryDoor(t *testing.T) 
 				if ct.Creates {
 					continue
 				}
-				if ct.Needs != access.Govern && slices.Contains([]string{"owner", "holder", "stranger"}, name) || name == "teller" {
+				if ct.Needs != access.Govern && slices.Contains([]string{"owner", "holder", "stranger"}, name) || name == "teller" || name == "local" {
 					want = 404
 				}
 				g.accounts++

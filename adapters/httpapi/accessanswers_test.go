@@ -103,7 +103,7 @@ func TestWhoPaysInAndMayNotReadTheAccountLearnsNoMoreThanThatItIsThere(t *testin
 	g.as("holder", "/v1/accounts/"+closed+"/deposit", `{"amount":1}`).refused(t, "account_closed")
 	g.as("stranger", "/v1/accounts/acc-none/deposit", `{"amount":1}`).want(t, 404)
 
-	g.as("stranger", "/v1/accounts/eves/create", `{"owner":"eve","currency":"EUR","overdraftLimit":1000}`).want(t, 201)
+	g.as("teller", "/v1/accounts/eves/create", `{"owner":"eve","currency":"EUR","overdraftLimit":1000}`).want(t, 201)
 	transfer := func(to string) answer {
 		return g.as("stranger", "/v1/accounts/eves/transfer", `{"to":"`+to+`","amount":1}`)
 	}
@@ -176,6 +176,15 @@ func TestWhoIsNoLongerAHolderReadsNothingMore(t *testing.T) {
 	g.as("owner", "/v1/accounts/"+id+"/remove-holder", `{"holder":"hal"}`).want(t, 200)
 	seen(404)
 	g.as("holder", "/v1/accounts/"+id+"/withdraw", `{"amount":1}`).want(t, 404)
+}
+
+func TestACustomerOpensAnAccountWithoutALimit(t *testing.T) {
+	g := newGuarded(t)
+	if a := g.as("owner", "/v1/accounts/a/create", `{"owner":"ada","currency":"EUR","overdraftLimit":1}`).want(t, 403); !strings.Contains(a.body, "overdraftLimit") {
+		t.Errorf("got %s", a.body)
+	}
+	g.as("owner", "/v1/accounts/a/create", `{"owner":"ada","currency":"EUR","overdraftLimit":0}`).want(t, 201)
+	g.as("teller", "/v1/accounts/b/create", `{"owner":"ada","currency":"EUR","overdraftLimit":1}`).want(t, 201)
 }
 
 func TestAnEventNamesWhoAskedForItWhateverTheySay(t *testing.T) {

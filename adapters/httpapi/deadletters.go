@@ -9,6 +9,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/go-json-experiment/json"
 
+	"daybook/adapters/msgapi"
 	"daybook/core/access"
 	"daybook/core/ports"
 )
@@ -59,7 +60,7 @@ func deadLetterSchema() *huma.Schema {
 		"bodyBase64", &huma.Schema{Type: "string", Description: "Instead of body, when that is no text."})
 }
 
-// deadLetterDocument is a dead letter as clients see it: without the secret by which its sender said who they are.
+// deadLetterDocument is a dead letter as clients see it.
 type deadLetterDocument struct {
 	ID         string            `json:"id"`
 	Reason     string            `json:"reason"`
@@ -76,7 +77,7 @@ func deadLetterOf(m ports.Message) deadLetterDocument {
 	for name, value := range m.Headers {
 		switch name {
 		case ports.HeaderReason:
-		case ports.HeaderAuthorization:
+		case msgapi.HeaderAuthorization:
 			d.Headers[name] = hidden
 		default:
 			d.Headers[printable(name)] = printable(value)

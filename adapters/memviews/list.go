@@ -2,6 +2,7 @@ package memviews
 
 import (
 	"context"
+	"slices"
 
 	"github.com/tidwall/btree"
 
@@ -34,7 +35,7 @@ func (s *snapshot) index(view string) *index {
 }
 
 // List walks the index of the field sorted by, from the cursor or the filter's bound on that field, until the page is full;
-// documents that do not match are passed over one by one. For one reader it makes an index of what they may read first.
+// documents that do not match are passed over one by one. Of one reader's, which are few, all are sorted.
 func (v *Views) List(ctx context.Context, view string, q ports.Query) (ports.Page, error) {
 	s, err := v.read(ctx)
 	if err != nil {
@@ -53,11 +54,9 @@ func (v *Views) List(ctx context.Context, view string, q ports.Query) (ports.Pag
 		}
 	}
 	w := newWalk(ctx, &q)
-	index := indexes[q.Sort]
 	if q.Reader != "" {
-		index = index.of(readBy(s.read[view], q.Reader))
-	}
-	if err := w.over(index); err != nil {
+		w.overSome(indexes[q.Sort], readBy(s.read[view], q.Reader))
+	} else if err := w.over(indexes[q.Sort]); err != nil {
 		return ports.Page{}, err
 	}
 	return ports.Page{Documents: w.documents, More: w.more, At: s.at}, nil
@@ -80,6 +79,28 @@ func (v *Views) read(ctx context.Context) (*snapshot, error) {
 		v.snapshot = v.freeze()
 	}
 	return v.snapshot, nil
+}
+
+// news takes what has changed since it was last taken, and the point it led to; not ok: it is not known.
+func (v *Views) news() (to point, all []changed, ok bool) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	all, v.changed = v.changed, nil
+	return point{v.checkpoint, v.hash}, all, !v.unnoted
+}
+
+// whole is the snapshot of now, with which nothing is news; nil: they are closed.
+func (v *Views) whole() *snapshot {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if !v.open {
+		return nil
+	}
+	v.changed, v.unnoted = nil, false
+	if v.snapshot == nil {
+		v.snapshot = v.freeze()
+	}
+	return v.snapshot
 }
 
 func (v *Views) freeze() *snapshot {
@@ -132,6 +153,25 @@ func (w *walk) over(index *index) error {
 		index.tree.Ascend(index.item(first), w.take)
 	}
 	return w.ctx.Err()
+}
+
+// overSome walks a few entries in the order of an index.
+func (w *walk) overSome(x *index, entries []*entry) {
+	items, first := x.inOrder(entries), w.first()
+	if w.q.Desc {
+		slices.Reverse(items)
+	}
+	for _, i := range items {
+		order := 0
+		if first != nil {
+			order = x.compare(i, x.item(first))
+		}
+		switch before := order < 0 && !w.q.Desc || order > 0 && w.q.Desc; {
+		case before:
+		case !w.take(i):
+			return
+		}
+	}
 }
 
 // first is where to begin: at the cursor, else at the bound, else nil for the end of the index.

@@ -18,28 +18,36 @@ import (
 const (
 	HeaderReplyTo       = "replyTo"       // the topic that gets the answer; without it only dead letters tell of a failure
 	HeaderCorrelationID = "correlationId" // kept in the events' metadata and given back with the answer; the message's id when missing
+	HeaderAuthorization = "authorization" // as in HTTP: Bearer and a key or a token
 	HeaderTraceparent   = "traceparent"   // W3C trace context, kept in the events' metadata
 )
 
 // Topic is where commands are taken from, under the prefix of a deployment.
 func Topic(prefix string) string { return prefix + ".commands" }
 
-// Options are what an API is made of. All are required but Authenticate and Audit.
+// API takes commands from a bus.
+type API struct {
+	options  Options
+	engine   *engine.Engine
+	bus      ports.Bus
+	registry *es.Registry
+}
+
+// Options are what an API may be told; the zero Options are right where nobody is asked who they are.
 type Options struct {
-	Engine   *engine.Engine
-	Bus      ports.Bus
-	Registry *es.Registry
-	// Authenticate says who sends a message, by what its header ports.HeaderAuthorization holds, "" if it has none; or by
-	// access.ErrUnauthenticated or another fault that nobody does. Nil: everybody is access.Local. It may be called concurrently.
+	// Authenticate says who sends a message, by its header authorization, "" if it has none; its error is the answer. Default:
+	// everybody is access.Local. It may be called concurrently.
 	Authenticate func(ctx context.Context, authorization string) (*access.Principal, error)
 	Audit        access.AuditLog // is told of refusals; nil: nobody is
 }
 
-// API takes commands from a bus.
-type API struct{ Options }
-
 // New makes an API; Subscribe starts it.
-func New(o Options) *API { return &API{o} }
+func New(e *engine.Engine, bus ports.Bus, registry *es.Registry, o Options) *API {
+	if o.Authenticate == nil {
+		o.Authenticate = func(context.Context, string) (*access.Principal, error) { return access.Local, nil }
+	}
+	return &API{o, e, bus, registry}
+}
 
 // Subscriber is the name under which commands are taken: one process at a time is served.
 const Subscriber = "commands"
@@ -49,8 +57,8 @@ const inFlight = 1024
 
 // Subscribe takes commands from the topic until ctx ends, in the order in which they came.
 func (a *API) Subscribe(ctx context.Context, topic string) error {
-	lane := a.Engine.Lane()
-	return a.Bus.SubscribeAhead(ctx, ports.Subscription{Topic: topic, Name: Subscriber}, inFlight,
+	lane := a.engine.Lane()
+	return a.bus.SubscribeAhead(ctx, ports.Subscription{Topic: topic, Name: Subscriber}, inFlight,
 		func(ctx context.Context, m ports.Message) func() error { return a.start(ctx, lane, m) })
 }
 
@@ -58,7 +66,7 @@ func (a *API) Subscribe(ctx context.Context, topic string) error {
 // of that kind, so that the message goes to the dead letters: an envelope that cannot be read, and a refusal that nobody
 // asked to hear, also of who may not give the command. What may succeed later ends in an error too, and is started again; the envelope's id makes that safe.
 func (a *API) start(ctx context.Context, lane *engine.Lane, m ports.Message) func() error {
-	envelope, err := wire.DecodeEnvelope(a.Registry, m.Body)
+	envelope, err := wire.DecodeEnvelope(a.registry, m.Body)
 	principal, unknown := a.identify(ctx, m)
 	switch {
 	case unknown != nil:
@@ -110,7 +118,7 @@ func (a *API) reply(ctx context.Context, m ports.Message, line []byte) error {
 	if topic == "" {
 		return nil
 	}
-	return a.Bus.Publish(ctx, topic, ports.Message{
+	return a.bus.Publish(ctx, topic, ports.Message{
 		ID:      "re-" + m.ID,
 		Headers: map[string]string{HeaderCorrelationID: correlation(m)},
 		Body:    line[:len(line)-1], // a message needs no end of line
@@ -126,10 +134,7 @@ func metadata(m ports.Message) es.Metadata {
 
 // identify says who sent a message.
 func (a *API) identify(ctx context.Context, m ports.Message) (*access.Principal, error) {
-	if a.Authenticate == nil {
-		return access.Local, nil
-	}
-	p, err := a.Authenticate(ctx, m.Headers[ports.HeaderAuthorization])
+	p, err := a.options.Authenticate(ctx, m.Headers[HeaderAuthorization])
 	if err == nil && p == nil {
 		err = access.ErrUnauthenticated
 	}
@@ -139,7 +144,7 @@ func (a *API) identify(ctx context.Context, m ports.Message) (*access.Principal,
 // note writes down who was refused a command for who they are.
 func (a *API) note(ctx context.Context, m ports.Message, err error) {
 	f := fault.Of(err)
-	if a.Audit == nil || f.Kind != fault.Denied && !errors.Is(err, access.ErrForbidden) {
+	if a.options.Audit == nil || f.Kind != fault.Denied && !errors.Is(err, access.ErrForbidden) {
 		return
 	}
 	e := access.Entry{Action: "message", Target: m.ID, Outcome: f.Code, RequestID: correlation(m)}
@@ -149,7 +154,7 @@ func (a *API) note(ctx context.Context, m ports.Message, err error) {
 	if cause := errors.Unwrap(f); cause != nil {
 		e.Detail = cause.Error()
 	}
-	a.Audit.Note(e)
+	a.options.Audit.Note(e)
 }
 
 func correlation(m ports.Message) string {

@@ -32,7 +32,7 @@ func commands(currency func(string) string) []es.CommandType {
 			es.StringField("owner", es.KindText, "Whose account it is: the subject of a principal, who may use it; or any other name.", func(c *create) *string { return &c.Owner }),
 			es.StringField("ownerName", es.KindText, "The owner's name, for people; what owner says when missing.", func(c *create) *string { return &c.OwnerName }).Optional(),
 			es.StringField("currency", es.KindCurrency, "ISO 4217 code, or a unit of the configuration.", func(c *create) *string { return &c.Currency }).Checked(currency),
-			es.IntField("overdraftLimit", es.KindLimit, "How far below zero the balance may go; 0 when missing.", func(c *create) *int64 { return &c.OverdraftLimit }).Optional(),
+			es.IntField("overdraftLimit", es.KindLimit, "How far below zero the balance may go; 0 when missing.", func(c *create) *int64 { return &c.OverdraftLimit }).Optional().For(access.Govern),
 		).For(access.Create).Emits("AccountCreated"),
 		es.Rule("deposit", "Pay money in.", decideDeposit,
 			paid(func(c *deposit) *int64 { return &c.Amount }),

@@ -25,11 +25,18 @@ func (o *Options) may(ctx context.Context, op access.Operation) (access.Grant, e
 // mayRead sees that whoever asks may read an aggregate, by its state as it is now. To everybody else it does not exist.
 func (e *Engine) mayRead(ctx context.Context, m *es.Module, id string) error {
 	grant, err := e.may(ctx, access.Read)
-	if err != nil || grant.Reach == access.All {
+	if err != nil {
 		return err
 	}
-	f := es.Folded{Stream: m.Stream(id)}
-	err = e.snapshots.fold(ctx, &f, toHead)
+	return e.covers(ctx, m, grant, es.Folded{Stream: m.Stream(id)})
+}
+
+// covers sees that a grant is for an aggregate as it is now. f is its state as of any time before.
+func (e *Engine) covers(ctx context.Context, m *es.Module, grant access.Grant, f es.Folded) error {
+	if grant.Reach == access.All {
+		return nil
+	}
+	err := e.snapshots.fold(ctx, &f, toHead)
 	switch {
 	case fault.KindOf(err) == fault.Unavailable:
 		return err
@@ -62,9 +69,19 @@ type grants struct {
 	blind    bool  // they may not read the stream it was sent to, which is there
 }
 
-func grantsOf(p *access.Principal, op access.Operation) (g grants) {
-	if g.do, g.refused = p.Grant(op); g.refused == nil {
-		g.read, _ = p.Grant(access.Read) // without that they read nothing
+func grantsOf(p *access.Principal, c *es.Command) (g grants) {
+	if g.do, g.refused = p.Grant(c.Type.Needs); g.refused != nil {
+		return g
+	}
+	g.read, _ = p.Grant(access.Read) // without that they read nothing
+	for i := range c.Type.Fields {
+		f := &c.Type.Fields[i]
+		if f.Needs == "" || !c.Gives(i) {
+			continue
+		}
+		if grant, err := p.Grant(f.Needs); err != nil || grant.Reach < access.All {
+			g.refused = access.ErrForbidden.Say("Your roles do not allow you to give %s.", f.Name)
+		}
 	}
 	return g
 }

@@ -119,8 +119,10 @@ func (t *Ticket) prepare(ctx context.Context, o *Options) {
 	p := o.asking(ctx)
 	for i := range t.jobs {
 		j := &t.jobs[i]
-		j.grants = grantsOf(p, j.Command.Type.Needs)
-		j.Metadata.Principal = j.grants.do.Subject
+		j.grants = grantsOf(p, &j.Command)
+		if j.Metadata.Principal = ""; p != nil {
+			j.Metadata.Principal = p.Subject
+		}
 		if at, refers := j.Command.Refers(); refers {
 			j.referred, j.unread = o.referred(ctx, j.Command.Stream, at)
 		}

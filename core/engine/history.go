@@ -1,12 +1,14 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
 
 	"daybook/core/access"
 	"daybook/core/es"
+	"daybook/core/fault"
 )
 
 // Until says up to where the history of a stream is looked at; the zero Until is all of it. At most one field is set.
@@ -35,7 +37,8 @@ func (e *Engine) bound(ctx context.Context, u Until) (p es.Position, v es.Versio
 // for a version it never had.
 func (e *Engine) StateAt(ctx context.Context, m *es.Module, id string, u Until) (es.Folded, error) {
 	f := es.Folded{Stream: m.Stream(id)}
-	if err := e.mayRead(ctx, m, id); err != nil {
+	grant, err := e.may(ctx, access.Read)
+	if err != nil {
 		return f, err
 	}
 	position, _, err := e.bound(ctx, u)
@@ -46,7 +49,9 @@ func (e *Engine) StateAt(ctx context.Context, m *es.Module, id string, u Until) 
 		}
 	}
 	if err == nil {
-		err = e.snapshots.fold(ctx, &f, position)
+		if err = e.snapshots.fold(ctx, &f, position); fault.KindOf(err) != fault.Unavailable {
+			err = cmp.Or(e.covers(ctx, m, grant, f), err)
+		}
 	}
 	switch {
 	case err != nil:

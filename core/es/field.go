@@ -7,6 +7,8 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"daybook/core/access"
 )
 
 // MaxAmount is the largest amount, balance or limit, in minor units: 2^53-1, exact in every JSON reader.
@@ -44,6 +46,7 @@ type Spec struct {
 	Doc      string
 	Words    []string            // of a KindWord
 	Check    func(string) string // one more rule for a string, answered like CheckString; nil means none
+	Needs    access.Operation    // what whoever gives it must be allowed on all aggregates; "": who may give the command may give it
 }
 
 // CheckInt says what is wrong with n as a value of the field; "" means nothing is.
@@ -157,6 +160,12 @@ func TimeField[T any](name, doc string, at func(*T) *time.Time) Field[T] {
 // Optional returns the field as one that may be missing; its zero value means missing.
 func (f Field[T]) Optional() Field[T] {
 	f.Required = false
+	return f
+}
+
+// For returns the field as one that is given by those alone who may do an operation on all aggregates.
+func (f Field[T]) For(o access.Operation) Field[T] {
+	f.Needs = o
 	return f
 }
 

@@ -249,6 +249,19 @@ func (c *Command) Decide(f *Facts) ([]Emitted, error) {
 	return emitted, err
 }
 
+// Gives reports whether field i of the command holds anything.
+func (c *Command) Gives(i int) bool {
+	switch at := c.Type.Slot(c.Body, i).(type) {
+	case *int64:
+		return *at != 0
+	case *string:
+		return *at != ""
+	case *time.Time:
+		return !at.IsZero()
+	}
+	return true
+}
+
 // Refers is the position of the event the command refers to, if it refers to one.
 func (c *Command) Refers() (Position, bool) {
 	if c.Type.Refers == nil {

@@ -22,9 +22,6 @@ const (
 	HeaderRetry  = "retry"  // "true": it was dead, and somebody wants it to be tried again
 )
 
-// HeaderAuthorization is by what the sender of a command says who they are: a secret, which is never shown.
-const HeaderAuthorization = "authorization"
-
 // Message is what crosses the bus. Headers and Body are shared: neither who published them nor who gets them may change them.
 type Message struct {
 	ID      string            // the same for every delivery of the message

@@ -309,14 +309,14 @@ func TestAMessageIsTakenOfWhoSaysWhoTheyAre(t *testing.T) {
 	for id, credential := range map[string]string{"nobody": "", "forged": "Bearer " + key + "x", "another scheme": "Basic " + key} {
 		headers := map[string]string{msgapi.HeaderReplyTo: "my.replies"}
 		if credential != "" {
-			headers[ports.HeaderAuthorization] = credential
+			headers[msgapi.HeaderAuthorization] = credential
 		}
 		d.send(id, create, headers)
 		if got := (answer{body: receive(t, replies).Body}); got.member("status") != int64(401) || got.member("error.code") != "unauthenticated" {
 			t.Errorf("%s was answered %s", id, got.body)
 		}
 	}
-	d.send("unheard", create, map[string]string{ports.HeaderAuthorization: "Bearer " + key + "x"})
+	d.send("unheard", create, map[string]string{msgapi.HeaderAuthorization: "Bearer " + key + "x"})
 	if m := receive(t, dead); m.ID != "unheard" || !strings.Contains(m.Headers[ports.HeaderReason], "unauthenticated") {
 		t.Errorf("the dead letter is %s, %v", m.ID, m.Headers)
 	}
@@ -324,7 +324,7 @@ func TestAMessageIsTakenOfWhoSaysWhoTheyAre(t *testing.T) {
 	if got := d.get("/v1/admin/dead-letters", as...).want(t, 200); strings.Contains(string(got.body), key[len("dbk_12345678_"):]) {
 		t.Errorf("the dead letters show a credential: %s", got.body)
 	}
-	d.send("right", create, map[string]string{msgapi.HeaderReplyTo: "my.replies", ports.HeaderAuthorization: "Bearer " + key})
+	d.send("right", create, map[string]string{msgapi.HeaderReplyTo: "my.replies", msgapi.HeaderAuthorization: "Bearer " + key})
 	if got := (answer{body: receive(t, replies).Body}); got.member("status") != int64(201) {
 		t.Fatalf("a key was answered %s", got.body)
 	}

@@ -293,7 +293,7 @@ func applyByMessage(b *testing.B, store ports.Store, bus ports.Bus, prefix strin
 	defer stop()
 	var running sync.WaitGroup
 	running.Go(func() { e.RunCommands(ctx) })
-	if err := msgapi.New(msgapi.Options{Engine: e, Bus: bus, Registry: registry}).Subscribe(ctx, msgapi.Topic(prefix)); err != nil {
+	if err := msgapi.New(e, bus, registry, msgapi.Options{}).Subscribe(ctx, msgapi.Topic(prefix)); err != nil {
 		b.Fatal(err)
 	}
 	messages := make([]ports.Message, 0, accounts+commands)

@@ -92,7 +92,7 @@ func inMemory(t *testing.T, bus ports.Bus) (base string) {
 	for _, run := range []func(context.Context){e.RunCommands, e.RunRelay, e.RunProjector} {
 		running.Go(func() { run(ctx) })
 	}
-	if err := msgapi.New(msgapi.Options{Engine: e, Bus: bus, Registry: registry}).Subscribe(ctx, commandsTopic); err != nil {
+	if err := msgapi.New(e, bus, registry, msgapi.Options{}).Subscribe(ctx, commandsTopic); err != nil {
 		t.Fatal(err)
 	}
 	server := httptest.NewServer(httpapi.New(httpapi.Options{Engine: e, Lifetime: ctx}))
