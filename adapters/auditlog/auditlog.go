@@ -44,7 +44,7 @@ type Options struct {
 	Log   *slog.Logger
 }
 
-// Log is access.Audit over a store. Open makes one.
+// Log is access.AuditLog over a store. Open makes one.
 type Log struct {
 	options Options
 	turn    chan struct{} // holds a token while somebody writes
@@ -82,7 +82,7 @@ func (l *Log) begin() {
 	l.stream, l.version = es.StreamID(streamPrefix+strings.ToLower(rand.Text())), 0
 }
 
-// Record implements access.Audit.
+// Record implements access.AuditLog.
 func (l *Log) Record(ctx context.Context, e access.Entry) error {
 	if err := l.write(ctx, e); err != nil {
 		return ErrUnwritten.Because(err)
@@ -90,7 +90,7 @@ func (l *Log) Record(ctx context.Context, e access.Entry) error {
 	return nil
 }
 
-// Note implements access.Audit.
+// Note implements access.AuditLog.
 func (l *Log) Note(e access.Entry) {
 	l.closing.RLock()
 	defer l.closing.RUnlock()
@@ -178,16 +178,16 @@ func cut(s string) string {
 	return strings.ToValidUTF8(s, "")
 }
 
-// Entries implements access.Audit. What was done with keys are events of their own, and belong to the log too.
-func (l *Log) Entries(ctx context.Context, after es.Position, since time.Time, limit int) ([]access.Entry, error) {
+// Entries implements access.AuditLog. What was done with keys are events of their own, and belong to the log too.
+func (l *Log) Entries(ctx context.Context, after uint64, since time.Time, limit int) ([]access.Entry, error) {
 	if !since.IsZero() {
 		before, err := l.options.Store.PositionAt(ctx, since.Add(-time.Microsecond))
 		if err != nil {
 			return nil, err
 		}
-		after = max(after, before)
+		after = max(after, uint64(before))
 	}
-	events, err := l.options.Store.ReadFeed(ctx, after, limit)
+	events, err := l.options.Store.ReadFeed(ctx, es.Position(after), limit)
 	if err != nil {
 		return nil, err
 	}
@@ -217,7 +217,7 @@ func entryOf(e *es.Recorded) (access.Entry, error) {
 		return access.Entry{}, errDamaged.Because(err)
 	}
 	entry := access.Entry{
-		Position: e.Position, At: e.RecordedAt, Subject: who.Principal, RequestID: who.RequestID,
+		Position: uint64(e.Position), At: e.RecordedAt, Subject: who.Principal, RequestID: who.RequestID,
 		Action: d.Action, Target: d.Target, Outcome: d.Outcome, Address: d.Address, Detail: d.Detail,
 	}
 	if e.Type != Type {

@@ -14,7 +14,6 @@ import (
 	"daybook/adapters/keyring"
 	"daybook/adapters/memstore"
 	"daybook/core/access"
-	"daybook/core/es"
 	"daybook/core/ports"
 )
 
@@ -84,7 +83,7 @@ func TestSeveralProcessesWriteOneLogInTheOrderOfTheLedger(t *testing.T) {
 	}
 	all.Wait()
 	for i, e := range entries(t, open(t, store)) {
-		if e.Position != es.Position(i+1) {
+		if e.Position != uint64(i+1) {
 			t.Fatalf("entry %d is at position %d", i, e.Position)
 		}
 	}

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"daybook/core/access"
-	"daybook/core/es"
 	"daybook/core/fault"
 )
 
@@ -107,6 +106,6 @@ type noAudit struct{}
 func (noAudit) Record(context.Context, access.Entry) error { return nil }
 func (noAudit) Note(access.Entry)                          {}
 
-func (noAudit) Entries(context.Context, es.Position, time.Time, int) ([]access.Entry, error) {
+func (noAudit) Entries(context.Context, uint64, time.Time, int) ([]access.Entry, error) {
 	return nil, nil
 }

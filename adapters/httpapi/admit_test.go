@@ -30,7 +30,7 @@ type guarded struct {
 
 // failingAudit writes nothing while it fails.
 type failingAudit struct {
-	access.Audit
+	access.AuditLog
 	err error
 }
 
@@ -38,7 +38,7 @@ func (f *failingAudit) Record(ctx context.Context, e access.Entry) error {
 	if f.err != nil {
 		return f.err
 	}
-	return f.Audit.Record(ctx, e)
+	return f.AuditLog.Record(ctx, e)
 }
 
 func newGuarded(t *testing.T, change ...func(*options)) *guarded {
@@ -239,7 +239,7 @@ func TestRefusalsAreInTheAuditLogWithWhoAndWhatAndWhy(t *testing.T) {
 
 func TestAPrivilegedActionIsWrittenDownBeforeItIsDoneOrIsNotDone(t *testing.T) {
 	audit := &failingAudit{}
-	g := newGuarded(t, func(o *options) { audit.Audit, o.api.Audit = o.api.Audit, audit })
+	g := newGuarded(t, func(o *options) { audit.AuditLog, o.api.Audit = o.api.Audit, audit })
 	privileged := 0
 	for _, rt := range g.api.routes {
 		if !rt.privileged {

@@ -41,15 +41,15 @@ func auditSchemas() map[string]*huma.Schema {
 }
 
 type auditDocument struct {
-	Position  es.Position `json:"position"`
-	At        time.Time   `json:"at"`
-	Subject   string      `json:"subject,omitempty"`
-	Action    string      `json:"action"`
-	Target    string      `json:"target,omitempty"`
-	Outcome   string      `json:"outcome"`
-	RequestID string      `json:"requestId,omitempty"`
-	Address   string      `json:"address,omitempty"`
-	Detail    string      `json:"detail,omitempty"`
+	Position  uint64    `json:"position"`
+	At        time.Time `json:"at"`
+	Subject   string    `json:"subject,omitempty"`
+	Action    string    `json:"action"`
+	Target    string    `json:"target,omitempty"`
+	Outcome   string    `json:"outcome"`
+	RequestID string    `json:"requestId,omitempty"`
+	Address   string    `json:"address,omitempty"`
+	Detail    string    `json:"detail,omitempty"`
 }
 
 func (s *server) audit(w http.ResponseWriter, r *http.Request, q *values) error {
@@ -62,7 +62,7 @@ func (s *server) audit(w http.ResponseWriter, r *http.Request, q *values) error 
 	if err := q.fault(); err != nil {
 		return err
 	}
-	entries, err := s.Audit.Entries(r.Context(), es.Position(after), since, limit)
+	entries, err := s.Audit.Entries(r.Context(), uint64(after), since, limit)
 	if err != nil {
 		return err
 	}
@@ -73,7 +73,7 @@ func (s *server) audit(w http.ResponseWriter, r *http.Request, q *values) error 
 		}
 	}
 	if len(entries) == limit {
-		next = strconv.FormatUint(uint64(entries[limit-1].Position), 10)
+		next = strconv.FormatUint(entries[limit-1].Position, 10)
 	}
 	answerList(w, len(items), next, func(dst []byte, i int) []byte { return append(dst, items[i]...) })
 	return nil

@@ -35,11 +35,11 @@ type Options struct {
 	// Authenticate says who sends a request; its error is answered instead. Default: everybody is access.Local. Probes of health and
 	// the pages of documentation are for everybody.
 	Authenticate func(*http.Request) (*access.Principal, error)
-	Keys         access.Keys  // default: there are no keys to be managed
-	Audit        access.Audit // is told of refusals and of privileged actions; default: nobody is
-	Limits       Limits       // of each principal; default: none
-	LocalNames   bool         // refuse requests to a host that is neither an address nor localhost: a page of the web may have pointed its name here
-	Secure       bool         // clients reach this over TLS, be it that of a proxy
+	Keys         access.Keys     // default: there are no keys to be managed
+	Audit        access.AuditLog // is told of refusals and of privileged actions; default: nobody is
+	Limits       Limits          // of each principal; default: none
+	LocalNames   bool            // refuse requests to a host that is neither an address nor localhost: a page of the web may have pointed its name here
+	Secure       bool            // clients reach this over TLS, be it that of a proxy
 
 	HealthAlone bool // serve what operators need of a process that is not for clients, and nothing else
 

@@ -37,7 +37,7 @@ type API struct {
 type Options struct {
 	// Authenticate says who sends a message, by its header authorization; its error is the answer. Default: everybody is access.Local.
 	Authenticate func(ctx context.Context, authorization string) (*access.Principal, error)
-	Audit        access.Audit // is told of refusals; default: nobody is
+	Audit        access.AuditLog // is told of refusals; default: nobody is
 }
 
 // New makes an API; Subscribe starts it.
