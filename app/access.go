@@ -48,7 +48,7 @@ func openAccessStore(p parts) (ports.Store, error) {
 }
 
 // OpenKeys opens the keys where they lie, for a command on the machine itself. The function it gives back closes them.
-func OpenKeys(c Config, log *slog.Logger) (access.Keys, func() error, error) {
+func OpenKeys(c Config, log *slog.Logger) (access.Keyring, func() error, error) {
 	store, err := OpenAccessStore(c, log)
 	if err != nil {
 		return nil, nil, err

@@ -19,8 +19,8 @@ import (
 	"daybook/core/engine"
 )
 
-// guarded is a world that asks for keys, with a key for each role.
-type guarded struct {
+// keyed is a world that asks for keys, with a key for each role.
+type keyed struct {
 	*world
 	keys   *keyring.Ring
 	log    *auditlog.Log
@@ -41,9 +41,9 @@ func (f *failingAudit) Record(ctx context.Context, e access.Entry) error {
 	return f.AuditLog.Record(ctx, e)
 }
 
-func newGuarded(t *testing.T, change ...func(*options)) *guarded {
+func newKeyed(t *testing.T, change ...func(*options)) *keyed {
 	t.Helper()
-	g := &guarded{ledger: memstore.New(), as: map[access.Role]string{}}
+	g := &keyed{ledger: memstore.New(), as: map[access.Role]string{}}
 	var err error
 	if g.keys, err = keyring.Open(t.Context(), keyring.Options{Store: g.ledger, Now: time.Now, Log: slog.New(slog.DiscardHandler)}); err != nil {
 		t.Fatal(err)
@@ -67,7 +67,7 @@ func newGuarded(t *testing.T, change ...func(*options)) *guarded {
 }
 
 // entries are those of the audit log once all that was noted is written. The log takes no more afterwards.
-func (g *guarded) entries() []access.Entry {
+func (g *keyed) entries() []access.Entry {
 	g.tb.Helper()
 	if err := g.log.Close(); err != nil {
 		g.tb.Fatal(err)
@@ -89,7 +89,7 @@ func frozen(o *options) {
 }
 
 func TestEveryRouteAsksWhoIsThereButForHealthAndDocumentation(t *testing.T) {
-	g := newGuarded(t, func(o *options) { frozen(o); o.api.Limits = Limits{} })
+	g := newKeyed(t, func(o *options) { frozen(o); o.api.Limits = Limits{} })
 	g.api.limits.failures.Clear()
 	open := 0
 	for _, rt := range g.api.routes {
@@ -120,7 +120,7 @@ func TestEveryRouteAsksWhoIsThereButForHealthAndDocumentation(t *testing.T) {
 }
 
 func TestTheDocumentSaysWhichRoutesAskWhoIsThere(t *testing.T) {
-	g := newGuarded(t, still)
+	g := newKeyed(t, still)
 	var document struct {
 		Paths map[string]map[string]struct {
 			Security  []map[string][]string
@@ -158,7 +158,7 @@ func TestTheDocumentSaysWhichRoutesAskWhoIsThere(t *testing.T) {
 }
 
 func TestWhoAskedIsInTheEventsAndTheirKeysAreTheirOwn(t *testing.T) {
-	g := newGuarded(t)
+	g := newKeyed(t)
 	create := func(id, as string) answer {
 		return g.post("/v1/accounts/"+id+"/create", `{"owner":"Ada","currency":"EUR"}`, as, "Idempotency-Key: one")
 	}
@@ -175,7 +175,7 @@ func TestWhoAskedIsInTheEventsAndTheirKeysAreTheirOwn(t *testing.T) {
 }
 
 func TestWhoSendsMoreThanTheyMayWaitsAndNobodyElseDoes(t *testing.T) {
-	g := newGuarded(t, func(o *options) { frozen(o); o.api.Limits = Limits{Requests: 2, Burst: 3} })
+	g := newKeyed(t, func(o *options) { frozen(o); o.api.Limits = Limits{Requests: 2, Burst: 3} })
 	for i := range 3 {
 		a := g.get("/v1/events/evt-1", g.as[access.Auditor])
 		if want := fmt.Sprintf(`"requests";r=%d;t=%d`, 2-i, (i+2)/2); a.status == http.StatusTooManyRequests || a.header.Get("RateLimit") != want || a.header.Get("RateLimit-Policy") != `"requests";q=3;w=2` {
@@ -197,7 +197,7 @@ func TestWhoSendsMoreThanTheyMayWaitsAndNobodyElseDoes(t *testing.T) {
 }
 
 func TestAnAddressThatGuessesIsAnsweredLessAndKeepsNobodyOut(t *testing.T) {
-	g := newGuarded(t, frozen)
+	g := newKeyed(t, frozen)
 	for range failuresAtOnce {
 		if a := g.get("/v1/status", "Authorization: Bearer dbk_guess_1"); a.status != http.StatusUnauthorized {
 			t.Fatalf("%d %s", a.status, a.body)
@@ -217,7 +217,7 @@ func TestAnAddressThatGuessesIsAnsweredLessAndKeepsNobodyOut(t *testing.T) {
 }
 
 func TestRefusalsAreInTheAuditLogWithWhoAndWhatAndWhy(t *testing.T) {
-	g := newGuarded(t, still)
+	g := newKeyed(t, still)
 	g.get("/v1/accounts", "X-Request-Id: r-1")
 	g.get("/v1/accounts?q=ada", "Authorization: Bearer dbk_aaaaaaaa_x", "X-Request-Id: r-2")
 	g.get("/v1/admin/keys", g.as[access.Teller], "X-Request-Id: r-3")
@@ -239,7 +239,7 @@ func TestRefusalsAreInTheAuditLogWithWhoAndWhatAndWhy(t *testing.T) {
 
 func TestAPrivilegedActionIsWrittenDownBeforeItIsDoneOrIsNotDone(t *testing.T) {
 	audit := &failingAudit{}
-	g := newGuarded(t, func(o *options) { audit.AuditLog, o.api.Audit = o.api.Audit, audit })
+	g := newKeyed(t, func(o *options) { audit.AuditLog, o.api.Audit = o.api.Audit, audit })
 	privileged := 0
 	for _, rt := range g.api.routes {
 		if !rt.privileged {
@@ -288,7 +288,7 @@ func TestAPageThatPointsItsNameHereGetsNothing(t *testing.T) {
 }
 
 func TestEveryAnswerOfEveryRouteHasTheHeadersThatKeepABrowserSafe(t *testing.T) {
-	g := newGuarded(t, func(o *options) { frozen(o); o.api.Secure = true })
+	g := newKeyed(t, func(o *options) { frozen(o); o.api.Secure = true })
 	for _, rt := range g.api.routes {
 		path := strings.NewReplacer("{id}", "x", "{file}", "x", "{prefix}", "x").Replace(rt.path)
 		for _, headers := range [][]string{{g.as[access.Operator]}, {"Origin: https://evil.example.com"}} {

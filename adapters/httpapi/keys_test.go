@@ -11,7 +11,7 @@ import (
 )
 
 func TestAnOperatorMakesListsRotatesAndRevokesKeys(t *testing.T) {
-	g := newGuarded(t, still)
+	g := newKeyed(t, still)
 	as := g.as[access.Operator]
 	a := g.post("/v1/admin/keys", `{"subject":"till","roles":["teller"],"expires":"2999-01-01T00:00:00Z"}`, as)
 	made := a.json(t)
@@ -44,7 +44,7 @@ func TestAnOperatorMakesListsRotatesAndRevokesKeys(t *testing.T) {
 }
 
 func TestNobodyElseDealsWithKeysAndAuditorsAloneReadTheAuditLog(t *testing.T) {
-	g := newGuarded(t, still)
+	g := newKeyed(t, still)
 	for _, role := range []access.Role{access.Customer, access.Teller, access.Auditor, access.Operator} {
 		for path, allowed := range map[string]access.Role{
 			"GET /v1/admin/keys": access.Operator, "POST /v1/admin/keys": access.Operator, "POST /v1/admin/keys/x/rotate": access.Operator,
@@ -59,7 +59,7 @@ func TestNobodyElseDealsWithKeysAndAuditorsAloneReadTheAuditLog(t *testing.T) {
 }
 
 func TestWhatIsNoRequestForAKeyIsRefused(t *testing.T) {
-	g := newGuarded(t, still)
+	g := newKeyed(t, still)
 	as := g.as[access.Operator]
 	for body, code := range map[string]string{
 		``:                                 "invalid_body",
@@ -91,7 +91,7 @@ func TestWhatIsNoRequestForAKeyIsRefused(t *testing.T) {
 }
 
 func TestTheAuditLogIsReadPageByPageAndFromATimeOn(t *testing.T) {
-	g := newGuarded(t, still)
+	g := newKeyed(t, still)
 	for range 5 {
 		if err := g.log.Record(t.Context(), access.Entry{Subject: "ops", Action: "x", Outcome: access.Done}); err != nil {
 			t.Fatal(err)

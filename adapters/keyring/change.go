@@ -19,7 +19,7 @@ const (
 	mostGrace = 30 * 24 * time.Hour
 )
 
-// Create implements access.Keys.
+// Create implements access.Keyring.
 func (r *Ring) Create(ctx context.Context, n access.NewKey) (access.Key, string, error) {
 	if err := r.check(n); err != nil {
 		return access.Key{}, "", err
@@ -34,7 +34,7 @@ func (r *Ring) Create(ctx context.Context, n access.NewKey) (access.Key, string,
 	return r.made(prefix, secret, err)
 }
 
-// Rotate implements access.Keys.
+// Rotate implements access.Keyring.
 func (r *Ring) Rotate(ctx context.Context, old string, grace time.Duration) (access.Key, string, error) {
 	if grace < 0 || grace > mostGrace {
 		return access.Key{}, "", access.ErrKeyRefused.Say("The grace must be from 0 to %s.", mostGrace)
@@ -64,7 +64,7 @@ func (r *Ring) Rotate(ctx context.Context, old string, grace time.Duration) (acc
 	return r.made(prefix, secret, err)
 }
 
-// Revoke implements access.Keys.
+// Revoke implements access.Keyring.
 func (r *Ring) Revoke(ctx context.Context, prefix string) (access.Key, error) {
 	err := r.change(ctx, func(keys map[string]*entry) ([]es.Recorded, error) {
 		e := keys[prefix]

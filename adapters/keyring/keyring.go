@@ -57,7 +57,7 @@ type Options struct {
 	Log   *slog.Logger
 }
 
-// Ring is access.Keys over a store. Open makes one.
+// Ring is access.Keyring over a store. Open makes one.
 type Ring struct {
 	options Options
 	life    context.Context
@@ -209,7 +209,7 @@ func moment(t *time.Time) time.Time {
 	return *t
 }
 
-// List implements access.Keys.
+// List implements access.Keyring.
 func (r *Ring) List(ctx context.Context) ([]access.Key, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

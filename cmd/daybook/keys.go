@@ -54,7 +54,7 @@ func (k *keyFlags) add(cmd *cobra.Command) {
 }
 
 // open gives the keys, where they lie or through a server. The function it gives back closes them.
-func (k *keyFlags) open(cmd *cobra.Command) (access.Keys, func() error, error) {
+func (k *keyFlags) open(cmd *cobra.Command) (access.Keyring, func() error, error) {
 	if k.server != "" {
 		client, err := connect(k.server, 30*time.Second)
 		if err != nil {
@@ -73,7 +73,7 @@ func (k *keyFlags) open(cmd *cobra.Command) (access.Keys, func() error, error) {
 }
 
 // use does something with the keys, as who is on the machine itself.
-func (k *keyFlags) use(cmd *cobra.Command, do func(ctx context.Context, keys access.Keys) error) error {
+func (k *keyFlags) use(cmd *cobra.Command, do func(ctx context.Context, keys access.Keyring) error) error {
 	keys, end, err := k.open(cmd)
 	if err != nil {
 		return err
@@ -101,7 +101,7 @@ func newKeysCreate() *cobra.Command {
 				}
 				n.Expires = time.Now().Add(life)
 			}
-			return flags.use(cmd, func(ctx context.Context, keys access.Keys) error {
+			return flags.use(cmd, func(ctx context.Context, keys access.Keyring) error {
 				key, secret, err := keys.Create(ctx, n)
 				return flags.printSecret(cmd, key, secret, err)
 			})
@@ -123,7 +123,7 @@ func newKeysList() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			l := newList(cmd.OutOrStdout(), &flags.format, column{"prefix", "prefix", 8}, column{"subject", "subject", 8}, column{"roles", "roles", 8},
 				column{"created", "created", 20}, column{"expires", "expires", 7}, column{"revoked", "revoked", 7}, column{"last used", "lastUsed", 9})
-			err := flags.use(cmd, func(ctx context.Context, keys access.Keys) error {
+			err := flags.use(cmd, func(ctx context.Context, keys access.Keyring) error {
 				all, err := keys.List(ctx)
 				for i := range all {
 					var item jsontext.Value
@@ -156,7 +156,7 @@ func newKeysRotate() *cobra.Command {
 			if err != nil {
 				return usageError{fmt.Errorf("--grace: %w", err)}
 			}
-			return flags.use(cmd, func(ctx context.Context, keys access.Keys) error {
+			return flags.use(cmd, func(ctx context.Context, keys access.Keyring) error {
 				key, secret, err := keys.Rotate(ctx, args[0], d)
 				return flags.printSecret(cmd, key, secret, err)
 			})
@@ -172,7 +172,7 @@ func newKeysRevoke() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "revoke PREFIX", Short: "End a key at once", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return flags.use(cmd, func(ctx context.Context, keys access.Keys) error {
+			return flags.use(cmd, func(ctx context.Context, keys access.Keyring) error {
 				key, err := keys.Revoke(ctx, args[0])
 				if err != nil {
 					return err
@@ -258,7 +258,7 @@ func keyFrom(raw jsontext.Value, err error) (access.Key, string, error) {
 	}, d.Key, err
 }
 
-// Create implements access.Keys.
+// Create implements access.Keyring.
 func (s serverKeys) Create(ctx context.Context, n access.NewKey) (access.Key, string, error) {
 	request := struct {
 		Subject string        `json:"subject"`
@@ -272,7 +272,7 @@ func (s serverKeys) Create(ctx context.Context, n access.NewKey) (access.Key, st
 	return keyFrom(s.client.PostJSON(ctx, keysPath, body))
 }
 
-// List implements access.Keys.
+// List implements access.Keyring.
 func (s serverKeys) List(ctx context.Context) (all []access.Key, err error) {
 	var broken error
 	err = s.client.Items(ctx, keysPath, nil, func(item jsontext.Value) bool {
@@ -285,13 +285,13 @@ func (s serverKeys) List(ctx context.Context) (all []access.Key, err error) {
 	return all, errors.Join(err, broken)
 }
 
-// Rotate implements access.Keys.
+// Rotate implements access.Keyring.
 func (s serverKeys) Rotate(ctx context.Context, prefix string, grace time.Duration) (access.Key, string, error) {
 	query := url.Values{"graceSeconds": {strconv.FormatInt(int64(grace/time.Second), 10)}}
 	return keyFrom(s.client.Post(ctx, keysPath+"/"+url.PathEscape(prefix)+"/rotate", query))
 }
 
-// Revoke implements access.Keys.
+// Revoke implements access.Keyring.
 func (s serverKeys) Revoke(ctx context.Context, prefix string) (access.Key, error) {
 	k, _, err := keyFrom(s.client.Post(ctx, keysPath+"/"+url.PathEscape(prefix)+"/revoke", nil))
 	return k, err

@@ -44,9 +44,9 @@ type NewKey struct {
 	Expires time.Time // zero: never
 }
 
-// Keys makes and ends API keys. All methods may be called concurrently; who asks is taken from the context. Errors are faults: those of
+// Keyring makes and ends API keys. All methods may be called concurrently; who asks is taken from the context. Errors are faults: those of
 // keys, or the store's.
-type Keys interface {
+type Keyring interface {
 	// Create makes a key. The secret is the whole key as it is sent; it is given this once and kept nowhere.
 	Create(ctx context.Context, n NewKey) (key Key, secret string, err error)
 	// List gives all keys, also those that have ended, in the order in which they were made.
