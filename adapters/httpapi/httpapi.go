@@ -35,7 +35,7 @@ type Options struct {
 	// Authenticate says who sends a request; its error is answered instead. Default: everybody is access.Local. Probes of health and
 	// the pages of documentation are for everybody.
 	Authenticate func(*http.Request) (*access.Principal, error)
-	Keys         access.Keyring     // default: there are no keys to be managed
+	Keys         access.Keyring  // default: there are no keys to be managed
 	Audit        access.AuditLog // is told of refusals and of privileged actions; default: nobody is
 	Limits       Limits          // of each principal; default: none
 	LocalNames   bool            // refuse requests to a host that is neither an address nor localhost: a page of the web may have pointed its name here
