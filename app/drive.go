@@ -25,7 +25,7 @@ func (a *App) drive(r *es.Registry, o engine.Options, build Build, metrics *prom
 		Drivers: httpapi.Drivers{Store: a.config.Store.Driver, Bus: a.config.Bus.Driver, Views: a.config.Views.Driver},
 
 		Authenticate: a.access.ofRequest, Keys: a.access.Keys, Audit: a.access.Audit,
-		Limits: httpapi.Limits(a.config.Limits), Secure: a.tls != nil || a.config.BehindTLSProxy,
+		Limits: httpapi.Limits{Requests: a.config.Limits.Requests, Burst: a.config.Limits.Burst, Failures: httpapi.Failures}, Secure: a.tls != nil || a.config.BehindTLSProxy,
 		LocalNames: a.config.Auth.Mode == authNone && !a.config.InsecureAnonymous && !a.config.BehindTLSProxy,
 	})
 	api = observed(api, metrics, tracing)

@@ -89,13 +89,11 @@ func frozen(o *options) {
 }
 
 func TestEveryRouteAsksWhoIsThereButForHealthAndDocumentation(t *testing.T) {
-	g := newKeyed(t, func(o *options) { frozen(o); o.api.Limits = Limits{} })
-	g.api.limits.failures.Clear()
+	g := newKeyed(t, frozen)
 	open := 0
 	for _, rt := range g.api.routes {
 		path := strings.NewReplacer("{id}", "x", "{file}", "x", "{prefix}", "x").Replace(rt.path)
 		for _, credential := range []string{"X-Nothing: 1", "Authorization: Bearer dbk_aaaaaaaa_x", "Authorization: Basic eDp5", "Authorization: Bearer"} {
-			g.api.limits.failures.Clear() // it is not what is tested here
 			a := g.do(rt.method, path, "", credential)
 			switch {
 			case forEverybody(rt.path):
@@ -112,7 +110,6 @@ func TestEveryRouteAsksWhoIsThereButForHealthAndDocumentation(t *testing.T) {
 		t.Errorf("%d routes are open: whoever adds one says so here", open/4)
 	}
 	for _, path := range []string{"/", "/v1", "/v1/accounts/x/nothing", "/v1/nothing", "/metrics", "/docsx", "/livez/x"} {
-		g.api.limits.failures.Clear()
 		if a := g.get(path); a.status != http.StatusUnauthorized {
 			t.Errorf("%s, which is nothing: %d", path, a.status)
 		}
@@ -197,8 +194,9 @@ func TestWhoSendsMoreThanTheyMayWaitsAndNobodyElseDoes(t *testing.T) {
 }
 
 func TestAnAddressThatGuessesIsAnsweredLessAndKeepsNobodyOut(t *testing.T) {
-	g := newKeyed(t, frozen)
-	for range failuresAtOnce {
+	const atOnce = 4 * Failures
+	g := newKeyed(t, func(o *options) { frozen(o); o.api.Limits.Failures = Failures })
+	for range atOnce {
 		if a := g.get("/v1/status", "Authorization: Bearer dbk_guess_1"); a.status != http.StatusUnauthorized {
 			t.Fatalf("%d %s", a.status, a.body)
 		}
@@ -211,7 +209,7 @@ func TestAnAddressThatGuessesIsAnsweredLessAndKeepsNobodyOut(t *testing.T) {
 	if a := g.get("/v1/status", g.as[access.Operator]); a.status != http.StatusOK {
 		t.Errorf("a key that holds, from the same address: %d %s", a.status, a.body)
 	}
-	if got := g.entries(); len(got) != failuresAtOnce {
+	if got := g.entries(); len(got) != atOnce {
 		t.Errorf("%d failures are in the audit log", len(got))
 	}
 }
@@ -246,13 +244,17 @@ func TestAPrivilegedActionIsWrittenDownBeforeItIsDoneOrIsNotDone(t *testing.T) {
 			continue
 		}
 		privileged++
+		as := g.as[access.Operator]
+		if rt.path == "/v1/admin/export" {
+			as = g.as[access.Auditor]
+		}
 		audit.err = auditlog.ErrUnwritten.Because(errors.New("disk"))
 		path := strings.Replace(rt.path, "{id}", "x", 1)
-		if a := g.do(rt.method, path, "", g.as[access.Operator]); a.status != http.StatusServiceUnavailable || a.code(t) != "audit_unavailable" {
+		if a := g.do(rt.method, path, "", as); a.status != http.StatusServiceUnavailable || a.code(t) != "audit_unavailable" {
 			t.Errorf("%s %s without an audit log: %d %s", rt.method, rt.path, a.status, a.body)
 		}
 		audit.err = nil
-		if a := g.do(rt.method, path, "", g.as[access.Operator]); a.status == http.StatusUnauthorized {
+		if a := g.do(rt.method, path, "", as); a.status == http.StatusUnauthorized {
 			t.Errorf("%s %s: %d %s", rt.method, rt.path, a.status, a.body)
 		}
 	}
@@ -262,7 +264,7 @@ func TestAPrivilegedActionIsWrittenDownBeforeItIsDoneOrIsNotDone(t *testing.T) {
 	}
 	begun := 0
 	for _, e := range got {
-		if e.Outcome == access.Begun && e.Subject == "a-operator" && strings.Contains(e.Action, " /v1/admin/") && e.RequestID != "" {
+		if e.Outcome == access.Begun && strings.HasPrefix(e.Subject, "a-") && strings.Contains(e.Action, " /v1/admin/") && e.RequestID != "" {
 			begun++
 		}
 	}
@@ -292,7 +294,6 @@ func TestEveryAnswerOfEveryRouteHasTheHeadersThatKeepABrowserSafe(t *testing.T) 
 	for _, rt := range g.api.routes {
 		path := strings.NewReplacer("{id}", "x", "{file}", "x", "{prefix}", "x").Replace(rt.path)
 		for _, headers := range [][]string{{g.as[access.Operator]}, {"Origin: https://evil.example.com"}} {
-			g.api.limits.failures.Clear()
 			if rt.path == "/v1/feed" && len(headers[0]) > 60 {
 				continue // it does not end
 			}

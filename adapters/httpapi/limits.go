@@ -15,14 +15,13 @@ import (
 type Limits struct {
 	Requests int // per second; zero: any number
 	Burst    int // at once, after a pause; zero: twice as many as per second
+	// Failures to say who one is, per second and from one address, and four times as many at once: those beyond are answered 429 and not
+	// written into the audit log. They never keep out who does show a credential that holds. Zero: any number.
+	Failures int
 }
 
-// Failures to say who one is, from one address: those beyond are answered 429 and not written into the audit log. They never keep out
-// who does show a credential that holds.
-const (
-	failuresPerSecond = 5
-	failuresAtOnce    = 20
-)
+// Failures is how many suit a server.
+const Failures = 5
 
 // limitRoom is of how many principals, and of how many addresses, it is remembered what they sent; twice as many at the most.
 const limitRoom = 10_000
@@ -72,5 +71,8 @@ func (l *limits) take(subject string, h http.Header) error {
 
 // failed counts a failure from the address, and reports whether it is one of those that are still answered.
 func (l *limits) failed(address string) bool {
-	return l.failures.GetOr(address, func() *rate.Limiter { return rate.NewLimiter(failuresPerSecond, failuresAtOnce) }).AllowN(l.now(), 1)
+	if l.Failures == 0 {
+		return true
+	}
+	return l.failures.GetOr(address, func() *rate.Limiter { return rate.NewLimiter(rate.Limit(l.Failures), 4*l.Failures) }).AllowN(l.now(), 1)
 }
