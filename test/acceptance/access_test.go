@@ -350,7 +350,7 @@ func TestAKeyThatIsRevokedEndsInTheOtherProcessesOfTheDatabase(t *testing.T) {
 	ops := []string{"Authorization", "Bearer " + keyFor(t, &c, "ops", access.Operator, access.Auditor)} // beside processes that run
 	one.eventuallyAs(ops, "/v1/status", 200)
 	two.eventuallyAs(ops, "/v1/status", 200)
-	made := one.post("/v1/admin/keys", `{"subject":"till","roles":["teller"]}`, ops...).want(t, 201)
+	made := one.post("/v1/admin/keys", `{"subject":"till","roles":["auditor"]}`, ops...).want(t, 201)
 	till := []string{"Authorization", "Bearer " + made.member("key").(string)}
 	two.eventuallyAs(till, "/v1/status", 200)
 	one.post("/v1/admin/keys/"+made.member("prefix").(string)+"/revoke", "", ops...).want(t, 200)
