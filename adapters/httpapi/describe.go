@@ -106,7 +106,9 @@ func describeFeed() huma.Operation {
 	op := operation("follow-events", "events", "The live feed",
 		"Server-sent events: id is the position, event the type, data the event as it is stored. What there is after the position comes first, then what comes, "+
 			"without gap. A comment is sent when nothing happens for a while. Last-Event-ID goes before after.")
-	answers(&op, http.StatusOK, "The feed.", "text/event-stream", &huma.Schema{Type: "string"})
+	words := &huma.Schema{Type: "string"}
+	answers(&op, http.StatusOK, "The feed: the schema is that of each event of the stream.", "text/event-stream",
+		with(with(with(object("One event."), "id", words), "event", words), "data", words))
 	addFaults(&op, http.StatusUnprocessableEntity, http.StatusServiceUnavailable)
 	return op
 }

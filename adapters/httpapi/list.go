@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -123,7 +124,7 @@ func (q *values) documentQuery(m *es.Module) ports.Query {
 		}
 	}
 	if q.has("q") {
-		if query.Words = es.Words(q.query.Get("q")); len(query.Words) == 0 || len(q.query.Get("q")) > 4*es.MaxText {
+		if query.Words = es.Words(q.query.Get("q")); len(query.Words) == 0 || utf8.RuneCountInString(q.query.Get("q")) > es.MaxText {
 			q.refuse("q", "must have a letter or a digit, and at most 200 characters")
 		}
 	}

@@ -91,7 +91,7 @@ type operationDocument struct {
 	PerSec   int64       `json:"eventsPerSecond,omitempty"`
 	Seconds  int64       `json:"secondsLeft,omitempty"` // about
 	Views    []compared  `json:"views,omitempty"`       // in the process that built them, when it is done
-	HeldBack string      `json:"heldBack,omitempty"`    // who needs the events that were not archived
+	HeldBack string      `json:"heldBack,omitempty"`    // why events stay that are old enough to be archived
 	Error    string      `json:"error,omitempty"`
 }
 

@@ -129,7 +129,7 @@ func operationSchema() *huma.Schema {
 	with(s, "state", &huma.Schema{Type: "string", Enum: []any{"running", "done", "failed"}})
 	with(with(with(s, "position", number), "head", number), "percent", numberSchema(0, 100))
 	optionally(optionally(optionally(s, "eventsPerSecond", number), "secondsLeft", number), "error", words)
-	optionally(s, "heldBack", &huma.Schema{Type: "string", Description: "Of an archival: who needs the events that were not moved, although they are old enough."})
+	optionally(s, "heldBack", &huma.Schema{Type: "string", Description: "Of an archival: why some events stay that are old enough."})
 	one := object("A field that is not as it was; of a document that was added or removed there is the id alone.")
 	with(with(with(with(one, "id", words), "field", words), "old", words), "new", words)
 	view := with(object("How a view was and is."), "name", words)

@@ -18,7 +18,7 @@ import (
 
 // Store is a ports.Store in memory. New makes one.
 type Store struct {
-	turn chan struct{} // holds a token while a unit of work is open: the write lock, which a context can stop waiting for
+	turn ports.Turn // of units of work: the write lock
 	head es.Watermark
 	life context.Context // ends when the store is closed
 	end  context.CancelFunc
@@ -41,7 +41,6 @@ type Store struct {
 // New gives an empty store.
 func New() *Store {
 	s := &Store{
-		turn:        make(chan struct{}, 1),
 		nodes:       map[int][]es.Hash{},
 		streams:     map[es.StreamID][]es.Position{},
 		outcomes:    map[string]*ports.Outcome{},
@@ -49,6 +48,7 @@ func New() *Store {
 		snapshots:   map[es.StreamID][]ports.Snapshot{},
 	}
 	s.life, s.end = context.WithCancel(context.Background())
+	s.turn = ports.NewTurn(s.life)
 	return s
 }
 

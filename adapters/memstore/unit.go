@@ -21,15 +21,11 @@ func (s *Store) Begin(ctx context.Context, needs ports.Needs) (ports.Unit, error
 	if err := s.usable(ctx); err != nil {
 		return nil, err
 	}
-	select {
-	case s.turn <- struct{}{}:
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	case <-s.life.Done():
-		return nil, ports.ErrStoreClosed
+	if err := s.turn.Take(ctx); err != nil {
+		return nil, err
 	}
 	if err := s.usable(ctx); err != nil {
-		<-s.turn
+		s.turn.End()
 		return nil, err
 	}
 	return &unit{store: s, known: s.known(needs)}, nil
@@ -62,7 +58,7 @@ func (u *unit) Known() ports.Known { return u.known }
 func (u *unit) Rollback() {
 	if !u.ended {
 		u.ended = true
-		<-u.store.turn
+		u.store.turn.End()
 	}
 }
 

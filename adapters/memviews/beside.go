@@ -44,7 +44,7 @@ func (v *Views) Swap(ctx context.Context, token ports.Token) error {
 	if !b.open || b.checkpoint < v.checkpoint {
 		return ports.ErrCheckpointMoved.Say("The views built beside are at position %d and not as far as these at %d, or not open.", b.checkpoint, v.checkpoint)
 	}
-	v.keeper.drop()
+	defer v.keeper.drop()()
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	b.mu.Lock()

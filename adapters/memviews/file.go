@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 
 	"daybook/core/es"
 )
@@ -76,30 +75,30 @@ func (w *fileWriter) flush() {
 
 // document writes a document with its length before it, and reports whether to go on.
 func (w *fileWriter) document(e *entry) bool {
-	d := w.one[:0]
-	text := func(s string) { d = append(binary.AppendUvarint(d, uint64(len(s))), s...) }
-	text(e.ID)
-	d = binary.AppendUvarint(d, uint64(e.Version))
-	text(e.Parked)
-	d = binary.AppendUvarint(d, uint64(len(e.Values)))
-	for _, v := range e.Values {
-		d = binary.AppendVarint(d, v.Int)
-		text(v.Str)
-	}
-	w.one = d
-	w.b = append(binary.AppendUvarint(w.b, uint64(len(d))), d...)
+	w.one = e.append(w.one[:0])
+	w.b = append(binary.AppendUvarint(w.b, uint64(len(w.one))), w.one...)
 	if len(w.b) >= 32<<10 {
 		w.flush()
 	}
 	return w.err == nil
 }
 
-// readFile takes over the documents of a file into empty views, all or none.
-func (v *Views) readFile(path string, shape es.Hash) error {
-	b, err := os.ReadFile(path)
-	if err != nil {
-		return err
+// append appends a document as files hold it.
+func (e *entry) append(dst []byte) []byte {
+	text := func(s string) { dst = append(binary.AppendUvarint(dst, uint64(len(s))), s...) }
+	text(e.ID)
+	dst = binary.AppendUvarint(dst, uint64(e.Version))
+	text(e.Parked)
+	dst = binary.AppendUvarint(dst, uint64(len(e.Values)))
+	for _, v := range e.Values {
+		dst = binary.AppendVarint(dst, v.Int)
+		text(v.Str)
 	}
+	return dst
+}
+
+// readFile takes over the documents of a file into empty views, all or none.
+func (v *Views) readFile(b []byte, shape es.Hash) error {
 	switch {
 	case !bytes.HasPrefix(b, []byte(fileForm)):
 		return errFileForm

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -203,60 +202,148 @@ func TestOneProcessAtATimeKeepsItsViewsInAFolder(t *testing.T) {
 	must(t, k.open(t).Close())
 }
 
+// keptAt gives the position that a process would find which is killed now; 0: none.
+func (k *keeping) keptAt(t testing.TB) es.Position {
+	t.Helper()
+	copied := newKeeping(t)
+	must(t, os.CopyFS(copied.Dir, os.DirFS(k.Dir)))
+	v := copied.open(t)
+	p, err := v.Progress(t.Context())
+	must(t, err)
+	must(t, v.Close())
+	if len(copied.told) > 0 {
+		t.Errorf("told: %q", copied.told)
+	}
+	return p.Checkpoint
+}
+
+// pass lets so much time of the bubble's clock pass.
+func pass(t testing.TB, d time.Duration) {
+	ctx, cancel := context.WithTimeout(t.Context(), d)
+	defer cancel()
+	<-ctx.Done()
+	synctest.Wait()
+}
+
 func TestViewsAreKeptBehindTheirUseWhileThereIsAnythingNew(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k := newKeeping(t)
 		v := k.open(t)
-		keptAt := func(want es.Position) {
+		wait := func(d time.Duration, want es.Position) {
 			t.Helper()
-			info, err := os.Stat(k.file())
-			if want == 0 {
-				if !errors.Is(err, fs.ErrNotExist) {
-					t.Fatalf("there is a file: %v", err)
-				}
-				return
+			pass(t, d)
+			if got := k.keptAt(t); got != want {
+				t.Fatalf("position %d is kept, want %d", got, want)
 			}
-			must(t, err)
-			copied := newKeeping(t)
-			must(t, os.MkdirAll(copied.Dir, 0o700))
-			b, err := os.ReadFile(k.file())
-			must(t, err)
-			must(t, os.WriteFile(copied.file(), b, 0o600))
-			c := copied.open(t)
-			if p, err := c.Progress(t.Context()); err != nil || p.Checkpoint != want {
-				t.Fatalf("%d bytes are kept as %+v, %v, want %d; told %q", info.Size(), p, err, want, copied.told)
-			}
-			must(t, c.Close())
-		}
-		wait := func(d time.Duration) {
-			ctx, cancel := context.WithTimeout(t.Context(), d)
-			defer cancel()
-			<-ctx.Done()
-			synctest.Wait()
 		}
 		k.write(t, v, 10)
-		wait(time.Hour)
-		keptAt(0) // not while they are closed
+		wait(time.Hour, 0) // not while they are closed
 		must(t, v.Open(t.Context(), 0))
-		wait(time.Minute)
-		keptAt(10)
-		must(t, os.Remove(k.file()))
-		wait(time.Hour)
-		keptAt(0) // nothing is new
-		k.write(t, v, 1)
-		wait(time.Minute)
-		keptAt(11)
-		must(t, v.Write(t.Context(), 0, nil, 11, 1_000_000, es.Hash{2}))
-		wait(2 * time.Second)
-		keptAt(1_000_000) // many events do not wait for their time
+		wait(time.Second, 10)
+		k.write(t, v, 3)
+		wait(time.Second, 13)
+		file, err := os.Stat(k.file())
+		must(t, err)
+		k.write(t, v, 5)
+		wait(time.Second, 18)
+		must(t, v.Write(t.Context(), 0, nil, 18, 1000, es.Hash{2}))
+		wait(time.Second, 1000)
+		if again, err := os.Stat(k.file()); err != nil || !os.SameFile(file, again) {
+			t.Errorf("the file was written again for a few documents: %v", err)
+		}
 		must(t, v.Reset(t.Context(), 0))
-		keptAt(0)
+		wait(0, 0)
 		must(t, v.Close())
-		keptAt(0)
+		wait(0, 0)
 		if len(k.told) > 0 {
 			t.Errorf("told: %q", k.told)
 		}
 	})
+}
+
+func TestTheFileIsWrittenAnewWhenTheLogIsLonger(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := newKeeping(t)
+		v := k.open(t)
+		must(t, v.Open(t.Context(), 0))
+		longest, at := int64(0), es.Position(0)
+		for range 60 {
+			k.write(t, v, 500)
+			at += 500
+			pass(t, time.Second)
+			info, err := os.Stat(filepath.Join(k.Dir, "log"))
+			must(t, err)
+			longest = max(longest, info.Size())
+			if got := k.keptAt(t); got != at {
+				t.Fatalf("position %d is kept, want %d", got, at)
+			}
+		}
+		if longest < 1<<19 || longest > 5<<18 {
+			t.Errorf("the log came to %d bytes", longest)
+		}
+		must(t, v.Close())
+		if len(k.told) > 0 {
+			t.Errorf("told: %q", k.told)
+		}
+	})
+}
+
+func TestALogThatIsNotAsItWasWrittenIsUsedAsFarAsItIs(t *testing.T) {
+	k := newKeeping(t)
+	k.filled(t, 6)
+	file, err := os.ReadFile(k.file())
+	must(t, err)
+	want := map[es.Position]string{}
+	logName := filepath.Join(k.Dir, "log")
+	note := func(v *memviews.Views) {
+		p, err := v.Progress(t.Context())
+		must(t, err)
+		must(t, v.Open(t.Context(), 0))
+		want[p.Checkpoint] = shown(t, v)
+	}
+	var log []byte
+	var ends []int // of records
+	for range 3 {  // each life leaves a record
+		v := k.open(t)
+		note(v)
+		k.write(t, v, 2)
+		note(v)
+		must(t, v.Close())
+		log, err = os.ReadFile(logName)
+		must(t, err)
+		ends = append(ends, len(log))
+	}
+	found := func(what string, log []byte, at es.Position, told bool) {
+		t.Helper()
+		must(t, os.WriteFile(k.file(), file, 0o600))
+		must(t, os.WriteFile(logName, log, 0o600))
+		v := k.open(t)
+		defer func() { must(t, v.Close()) }()
+		p, err := v.Progress(t.Context())
+		must(t, err)
+		must(t, v.Open(t.Context(), 0))
+		if p.Checkpoint != at || shown(t, v) != want[at] || (len(k.told) > 0) != told {
+			t.Errorf("%s: position %d, want %d, told %q\n%s\nwant\n%s", what, p.Checkpoint, at, k.told, shown(t, v), want[at])
+		}
+		k.told = nil
+	}
+	found("as it was", log, 12, false)
+	for n := range log {
+		at := es.Position(6)
+		for _, end := range ends {
+			if n >= end {
+				at += 2
+			}
+		}
+		found(fmt.Sprint("cut off after ", n), log[:n], at, !slices.Contains(ends, n) && n > 0)
+		b := slices.Clone(log)
+		b[n] ^= byte(1 + rand.IntN(255))
+		found(fmt.Sprint("another byte ", n), b, at, true)
+	}
+	found("without its first record", log[ends[0]:], 6, true)
+	found("without its second record", slices.Concat(log[:ends[0]], log[ends[1]:]), 8, true)
+	found("twice", slices.Concat(log, log), 12, false)
+	found("none", nil, 6, false)
 }
 
 func TestAFolderThatCannotBeWrittenIsSaidAndHoldsUpNothing(t *testing.T) {
@@ -266,7 +353,7 @@ func TestAFolderThatCannotBeWrittenIsSaidAndHoldsUpNothing(t *testing.T) {
 	k.write(t, v, 3)
 	must(t, os.Mkdir(filepath.Join(k.Dir, "views.unfinished"), 0o700))
 	must(t, v.Close())
-	if len(k.told) != 1 || !strings.Contains(k.told[0], "keep the views: ") {
+	if len(k.told) == 0 || !strings.Contains(k.told[0], "keep the views: ") {
 		t.Errorf("told: %q", k.told)
 	}
 }

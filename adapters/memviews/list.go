@@ -77,6 +77,28 @@ func (v *Views) read(ctx context.Context) (*snapshot, error) {
 	return v.snapshot, nil
 }
 
+// news takes what has changed since it was last taken, and the point it led to; not ok: it is not known.
+func (v *Views) news() (to point, all []changed, ok bool) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	all, v.changed = v.changed, nil
+	return point{v.checkpoint, v.hash}, all, !v.unnoted
+}
+
+// whole is the snapshot of now, with which nothing is news; nil: they are closed.
+func (v *Views) whole() *snapshot {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if !v.open {
+		return nil
+	}
+	v.changed, v.unnoted = nil, false
+	if v.snapshot == nil {
+		v.snapshot = v.freeze()
+	}
+	return v.snapshot
+}
+
 func (v *Views) freeze() *snapshot {
 	s := &snapshot{at: v.checkpoint, hash: v.hash, sorted: map[string][]*index{}, parked: map[string]*btree.BTreeG[*entry]{}}
 	for name, d := range v.views {

@@ -1,6 +1,6 @@
 // Package memviews keeps the views in memory: documents by id, and for every field that can be sorted by, a tree of the
 // documents in that order. It is generic over the field tables of es.View and knows no module by name. So that a start
-// need not fill them anew, they can be kept in a file behind their use; without one nothing is left when the process ends.
+// need not fill them anew, they can be kept in a folder behind their use; without one nothing is left when the process ends.
 package memviews
 
 import (
@@ -38,7 +38,9 @@ type Views struct {
 	snapshot   *snapshot // of the documents as they are; nil until a reader wants one
 	beside     *Views    // the set that is being built; nil: none
 
-	keeper *keeper // nil: nothing is kept
+	keeper  *keeper   // nil: nothing is kept
+	changed []changed // while they are open, since the keeper last took it
+	unnoted bool      // they were written while they were closed
 }
 
 // Options say what the views are of, and where they are kept.
@@ -85,7 +87,7 @@ func (v *Views) Reset(ctx context.Context, token ports.Token) error {
 	if err := v.unwritable(ctx, token); err != nil {
 		return err
 	}
-	v.keeper.drop()
+	defer v.keeper.drop()()
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.empty()

@@ -25,7 +25,11 @@ func (v *Views) Write(ctx context.Context, token ports.Token, changes []ports.Ch
 	defer v.mu.Unlock()
 	for i, e := range entries {
 		v.views[changes[i].View].put(e)
+		if v.keeper != nil && v.open {
+			v.changed = append(v.changed, changed{changes[i].View, e})
+		}
 	}
+	v.unnoted = v.unnoted || !v.open
 	v.checkpoint, v.hash, v.snapshot = to, hash, nil
 	return nil
 }

@@ -35,14 +35,10 @@ func (s *Store) Archived(ctx context.Context) (es.Position, error) {
 // Forget implements ports.Store. It goes in steps, each one synced write that deletes the events, moves the archived position, and
 // keeps the hash of the last event of each stream, since the stream may go on from there. The turn of those who write is not taken.
 func (s *Store) Forget(ctx context.Context, upTo es.Position) error {
-	select {
-	case s.forgetting <- struct{}{}:
-		defer func() { <-s.forgetting }()
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-s.life.Done():
-		return ports.ErrStoreClosed
+	if err := s.forgetting.Take(ctx); err != nil {
+		return err
 	}
+	defer s.forgetting.End()
 	from := s.archived.At()
 	if err := s.mayForget(ctx, upTo); err != nil || upTo <= from {
 		return err

@@ -33,9 +33,10 @@ func Open(options Options) (*Store, error) {
 	if options.pebbleFormat == 0 {
 		options.pebbleFormat = pebbleFormat
 	}
-	s := &Store{options: options, stop: newFailstop(options.OnFailure), turn: make(chan struct{}, 1), forgetting: make(chan struct{}, 1), trouble: make(chan struct{}, 1), ends: map[es.StreamID]ports.StreamEnd{}}
+	s := &Store{options: options, stop: newFailstop(options.OnFailure), trouble: make(chan struct{}, 1), ends: map[es.StreamID]ports.StreamEnd{}}
 	s.fs = haltingFS{options.fs, s.stop, options.Dir}
 	s.life, s.end = context.WithCancel(context.Background())
+	s.turn, s.forgetting = ports.NewTurn(s.life), ports.NewTurn(s.life)
 	if err := s.claim(); err != nil {
 		return nil, err
 	}

@@ -45,14 +45,10 @@ func (s *Store) Outcomes(ctx context.Context, from string, limit int) ([]ports.O
 
 // settled gives a snapshot of the database that holds nothing that is not durable. The turn keeps commits away.
 func (s *Store) settled(ctx context.Context) (*pebble.Snapshot, error) {
-	select {
-	case s.turn <- struct{}{}:
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	case <-s.life.Done():
-		return nil, ports.ErrStoreClosed
+	if err := s.turn.Take(ctx); err != nil {
+		return nil, err
 	}
-	defer func() { <-s.turn }()
+	defer s.turn.End()
 	if err := s.stop.failure(); err != nil {
 		return nil, s.failed(err)
 	}

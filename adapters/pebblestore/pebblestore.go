@@ -89,11 +89,11 @@ type Store struct {
 	checkpoints sync.Mutex // held while one is saved
 	leases      ports.LocalLeases
 
-	forgetting chan struct{} // holds a token while events are forgotten
-	forgetful  atomic.Bool   // the directory's mark says that events were forgotten, or will be
+	forgetting ports.Turn  // of those who forget events
+	forgetful  atomic.Bool // the directory's mark says that events were forgotten, or will be
 
-	turn chan struct{} // holds a token while a unit of work is open; whoever put it there may touch what follows
-	last time.Time     // recorded time of the event at head; zero while there is none
+	turn ports.Turn // of units of work; whoever has it may touch what follows
+	last time.Time  // recorded time of the event at head; zero while there is none
 	// oldest is the recorded time of the oldest refusal kept, in microseconds; noRefusal while there is none.
 	oldest  int64
 	reserve uint64 // bytes of the disk to be left free

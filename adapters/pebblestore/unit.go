@@ -21,19 +21,12 @@ type unit struct {
 
 // Begin implements ports.Store.
 func (s *Store) Begin(ctx context.Context, needs ports.Needs) (ports.Unit, error) {
-	if err := ctx.Err(); err != nil && s.life.Err() == nil {
+	if err := s.turn.Take(ctx); err != nil {
 		return nil, err
-	}
-	select {
-	case s.turn <- struct{}{}:
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	case <-s.life.Done():
-		return nil, ports.ErrStoreClosed
 	}
 	known, err := s.known(ctx, needs)
 	if err != nil {
-		<-s.turn
+		s.turn.End()
 		return nil, err
 	}
 	return &unit{store: s, known: known}, nil
@@ -140,7 +133,7 @@ func (u *unit) Known() ports.Known { return u.known }
 func (u *unit) Rollback() {
 	if !u.ended {
 		u.ended = true
-		<-u.store.turn
+		u.store.turn.End()
 	}
 }
 

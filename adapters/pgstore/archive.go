@@ -72,9 +72,13 @@ func (s *Store) mayForget(ctx context.Context, upTo es.Position) error {
 }
 
 // forgetNext forgets the events that come next, at the most up to a position, and gives the archived position. It may have been
-// moved by another process: who holds its row goes on from there.
+// moved by another process: who holds its row goes on from there. What has begun is brought to its end, whatever becomes of the
+// caller: nothing is forgotten after Forget has returned.
 func (s *Store) forgetNext(ctx context.Context, upTo es.Position) (at es.Position, err error) {
-	err = s.read(ctx, func(ctx context.Context, conn *pgxpool.Conn) error {
+	if err := s.usable(ctx); err != nil {
+		return 0, err
+	}
+	err = s.read(context.WithoutCancel(ctx), func(ctx context.Context, conn *pgxpool.Conn) error {
 		return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
 			if err := tx.QueryRow(ctx, s.sql.lockArchived).Scan(&at); err != nil || at >= upTo {
 				return err

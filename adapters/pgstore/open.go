@@ -15,6 +15,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"daybook/core/fault"
+	"daybook/core/ports"
 )
 
 const (
@@ -33,9 +34,10 @@ func Open(ctx context.Context, options Options) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{
-		options: options, place: placeOf(pool.ConnConfig), sql: queriesFor(options.Schema), config: pool.ConnConfig.Copy(), turn: make(chan struct{}, 1),
+		options: options, place: placeOf(pool.ConnConfig), sql: queriesFor(options.Schema), config: pool.ConnConfig.Copy(),
 	}
 	s.life, s.end = context.WithCancel(context.Background())
+	s.turn = ports.NewTurn(s.life)
 	s.config.ConnectTimeout = connectTimeout
 	if err := s.start(ctx, pool); err != nil {
 		s.end()

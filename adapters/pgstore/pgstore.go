@@ -63,7 +63,7 @@ type Store struct {
 	head       es.Watermark       // of what is known to be committed
 	archived   es.Watermark       // events up to it were forgotten, as far as this process has heard
 	recent     recent             // used behind archived alone
-	turn       chan struct{}      // holds a token while a unit of work is open in this process
+	turn       ports.Turn         // of units of work in this process
 	life       context.Context    // ends when the store is closed
 	end        context.CancelFunc // ends it
 	background sync.WaitGroup     // listening and pruning

@@ -2,7 +2,6 @@ package pgstore
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -168,10 +167,20 @@ func (d deal) Archived(ctx context.Context) (es.Position, error) { return d.pick
 
 // Forget ends when both have heard of it; until then the other one may still give what it has in memory.
 func (d deal) Forget(ctx context.Context, upTo es.Position) error {
-	if err := d.pick().Forget(ctx, upTo); err != nil {
-		return err
+	err := d.pick().Forget(ctx, upTo)
+	for _, s := range []*Store{d.Store, d.other} {
+		if err != nil {
+			break
+		}
+		waiting, stop := context.WithCancel(ctx)
+		ended := context.AfterFunc(s.life, stop)
+		if err = s.archived.Wait(waiting, upTo); s.life.Err() != nil {
+			err = ports.ErrStoreClosed
+		}
+		ended()
+		stop()
 	}
-	return errors.Join(d.Store.archived.Wait(ctx, upTo), d.other.archived.Wait(ctx, upTo))
+	return err
 }
 func (d deal) Outcome(ctx context.Context, key string) (*ports.Outcome, error) {
 	return d.pick().Outcome(ctx, key)

@@ -31,16 +31,12 @@ func (s *Store) Begin(ctx context.Context, needs ports.Needs) (ports.Unit, error
 	if err := s.usable(ctx); err != nil {
 		return nil, err
 	}
-	select {
-	case s.turn <- struct{}{}:
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	case <-s.life.Done():
-		return nil, ports.ErrStoreClosed
+	if err := s.turn.Take(ctx); err != nil {
+		return nil, err
 	}
 	u, err := s.begin(ctx, needs)
 	if err != nil {
-		<-s.turn
+		s.turn.End()
 		return nil, s.failed(ctx, err)
 	}
 	s.head.Raise(u.known.Head)
@@ -259,7 +255,7 @@ func (u *unit) Rollback() {
 
 func (u *unit) end() {
 	u.ended = true
-	<-u.store.turn
+	u.store.turn.End()
 }
 
 // index reads which of n needs a row is for.

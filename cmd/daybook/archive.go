@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"net/url"
 	"strings"
 	"time"
@@ -23,6 +24,9 @@ ones. Ctrl-C ends the waiting, not the work; killed anywhere, the same command g
   daybook archive --before 2025-01-01 --without relay:old.events   # a follower that there is no more`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if before == "" {
+				return usageError{errors.New("--before is missing: a day, such as 2025-01-01, or a time")}
+			}
 			if _, err := time.Parse(time.DateOnly, before); err == nil {
 				before += "T00:00:00Z"
 			}
@@ -44,7 +48,7 @@ ones. Ctrl-C ends the waiting, not the work; killed anywhere, the same command g
 			}
 			say(cmd.OutOrStdout(), "The first %d events are in the archive.\n", op.Head)
 			if op.HeldBack != "" {
-				say(cmd.OutOrStdout(), "What comes after them is needed by %s.\n", op.HeldBack)
+				say(cmd.OutOrStdout(), "What comes after them stays in the store: %s.\n", op.HeldBack)
 			}
 			return nil
 		},
@@ -53,6 +57,5 @@ ones. Ctrl-C ends the waiting, not the work; killed anywhere, the same command g
 	f.add(cmd, "table", "json", "ndjson")
 	cmd.Flags().StringVar(&before, "before", "", "move events recorded earlier than this day (UTC) or time")
 	cmd.Flags().StringSliceVar(&without, "without", nil, "a follower of the feed that there is no more; may be given again")
-	_ = cmd.MarkFlagRequired("before") // it was declared above
 	return cmd
 }

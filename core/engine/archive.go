@@ -74,7 +74,7 @@ func (a *archival) run(ctx context.Context, before time.Time, without []string) 
 	return nil
 }
 
-// bound is up to where events may be moved, and who needs those that follow although they are old enough.
+// bound is up to where events may be moved, and why those that follow stay although they are old enough.
 func (a *archival) bound(ctx context.Context, before time.Time, without []string) (upTo es.Position, heldBack string, err error) {
 	upTo, err = a.Store.PositionAt(ctx, before.Add(-time.Microsecond))
 	if err != nil {
@@ -88,10 +88,12 @@ func (a *archival) bound(ctx context.Context, before time.Time, without []string
 	if err != nil {
 		return 0, "", err
 	}
-	followers["the end of the store"] = head - 1
+	if upTo >= head {
+		upTo, heldBack = head-1, "the last events always do"
+	}
 	for _, name := range slices.Sorted(maps.Keys(followers)) {
 		if at := followers[name]; at < upTo {
-			upTo, heldBack = at, fmt.Sprintf("%s, which is at position %d", name, at)
+			upTo, heldBack = at, fmt.Sprintf("%s has come to position %d", name, at)
 		}
 	}
 	return upTo - upTo%fullNode, heldBack, nil
@@ -117,9 +119,9 @@ func (a *archival) followers(ctx context.Context, without []string) (map[string]
 	if err != nil {
 		return nil, err
 	}
-	all["views"] = progress.Checkpoint
+	all["the projector of the views"] = progress.Checkpoint
 	if progress.Beside > 0 {
-		all["views that are being rebuilt"] = progress.Beside
+		all["the rebuild of the views"] = progress.Beside
 	}
 	for _, name := range without {
 		delete(all, name)

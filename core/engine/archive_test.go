@@ -181,8 +181,8 @@ func TestWhatAFollowerHasNotTakenStays(t *testing.T) {
 		head     es.Position
 		heldBack string
 	}{
-		{nil, 256, "reactor:mail, which is at position 300"},
-		{[]string{"reactor:mail"}, 512, "relay:old, which is at position 700"},
+		{nil, 256, "reactor:mail has come to position 300"},
+		{[]string{"reactor:mail"}, 512, "relay:old has come to position 700"},
 		{[]string{"reactor:mail", "relay:old"}, 1024, ""},
 	} {
 		op := c.archiveBefore(1099, want.without...)
@@ -194,7 +194,7 @@ func TestWhatAFollowerHasNotTakenStays(t *testing.T) {
 
 func TestTheLastEventStaysHoweverOldItIs(t *testing.T) {
 	c := newCold(t, 512)
-	if op := c.archiveUntil(c.clock().Add(time.Hour)); op.Head != 256 || !strings.HasPrefix(op.HeldBack, "the end of the store") {
+	if op := c.archiveUntil(c.clock().Add(time.Hour)); op.Head != 256 || op.HeldBack != "the last events always do" {
 		t.Errorf("got %+v", op)
 	}
 }

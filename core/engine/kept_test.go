@@ -64,7 +64,7 @@ func TestViewsThatWereKept(t *testing.T) {
 		s := &readStore{Store: w.store.Store}
 		w.store.Store = s
 		w.restart(dir)
-		for i := range 100 {
+		for i := range 400 {
 			w.must(w.create(fmt.Sprint("a", i)), w.deposit(fmt.Sprint("a", i), i+1))
 		}
 		w.catchUp()
@@ -86,8 +86,8 @@ func TestViewsThatWereKept(t *testing.T) {
 		w.stopped()
 		s.read = 0
 		w.restart(dir)
-		if s.read < 205 {
-			t.Errorf("%d events were read, which is slower than all when more than a hundredth is new", s.read)
+		if s.read < 805 {
+			t.Errorf("%d events were read, which is slower than all when more than a three-hundredth is new", s.read)
 		}
 		w.stopped()
 		if len(w.observed.failed) > 0 {
@@ -96,27 +96,38 @@ func TestViewsThatWereKept(t *testing.T) {
 	})
 	t.Run("are dropped, and it is told, when another file is in their place, whatever it says", func(t *testing.T) {
 		w, dir := newWorld(t), t.TempDir()
-		w.restart(dir)
 		for i := range 8 {
 			w.must(w.create(fmt.Sprint("a", i)), w.deposit(fmt.Sprint("a", i), 10*i+1))
 		}
-		w.catchUp()
-		w.stopped()
-		file := filepath.Join(dir, "views")
-		whole, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		right := func(what string, b []byte, told bool) {
-			t.Helper()
-			if err := os.WriteFile(file, b, 0o600); err != nil {
+		w.restart(dir)
+		w.stopped() // with all of it in the file
+		read := func(name string) []byte {
+			b, err := os.ReadFile(filepath.Join(dir, name))
+			if err != nil {
 				t.Fatal(err)
+			}
+			return b
+		}
+		whole := read("views")
+		w.restart(dir)
+		for i := range 8 {
+			w.must(w.deposit(fmt.Sprint("a", i), 2))
+		}
+		w.catchUp()
+		w.stopped() // with the rest in the log
+		log := read("log")
+		right := func(what string, file, log []byte, told bool) {
+			t.Helper()
+			for name, b := range map[string][]byte{"views": file, "log": log} {
+				if err := os.WriteFile(filepath.Join(dir, name), b, 0o600); err != nil {
+					t.Fatal(err)
+				}
 			}
 			w.observed.failed = nil
 			w.restart(dir)
 			defer w.stopped()
 			for i := range 8 {
-				if got, err := w.viewBalance(fmt.Sprint("a", i)); got != int64(10*i+1) || err != nil {
+				if got, err := w.viewBalance(fmt.Sprint("a", i)); got != int64(10*i+3) || err != nil {
 					t.Errorf("%s: a%d shows %d, %v", what, i, got, err)
 				}
 			}
@@ -124,12 +135,20 @@ func TestViewsThatWereKept(t *testing.T) {
 				t.Errorf("%s: told %q", what, w.observed.failed)
 			}
 		}
-		right("as it was", whole, false)
-		for n := rand.IntN(5); n < len(whole); n += 1 + rand.IntN(9) { // each of them is passed over in a test of the adapter
-			right(fmt.Sprint("cut off after ", n), whole[:n], true)
-			b := slices.Clone(whole)
+		right("as they were", whole, log, false)
+		right("without the log", whole, nil, false)
+		changed := func(b []byte, n int) []byte {
+			b = slices.Clone(b)
 			b[n] ^= byte(1 + rand.IntN(255))
-			right(fmt.Sprint("another byte ", n), b, true)
+			return b
+		}
+		for n := rand.IntN(5); n < len(whole); n += 1 + rand.IntN(9) { // each of them is passed over in a test of the adapter
+			right(fmt.Sprint("the file cut off after ", n), whole[:n], log, true)
+			right(fmt.Sprint("another byte ", n, " of the file"), changed(whole, n), log, true)
+		}
+		for n := 1 + rand.IntN(5); n < len(log); n += 1 + rand.IntN(9) {
+			right(fmt.Sprint("the log cut off after ", n), whole, log[:n], true)
+			right(fmt.Sprint("another byte ", n, " of the log"), whole, changed(log, n), true)
 		}
 		const position, hash = 16 + 32, 16 + 32 + 8 // behind the form and the shape
 		forged := func(change func(b []byte)) []byte {
@@ -138,21 +157,20 @@ func TestViewsThatWereKept(t *testing.T) {
 			sum := sha256.Sum256(b)
 			return append(b, sum[:]...)
 		}
-		head := uint64(len(w.feed()))
-		for _, at := range []uint64{0, 1, head - 1, head + 1, 1 << 40, 1<<64 - 1} {
+		for _, at := range []uint64{0, 1, 15, 17, 24, 25, 1 << 40, 1<<64 - 1} {
 			b := forged(func(b []byte) { binary.BigEndian.PutUint64(b[position:], at) })
-			right(fmt.Sprint("of position ", at, " with a checksum"), b, true)
+			right(fmt.Sprint("of position ", at, " with a checksum"), b, nil, true)
 		}
 		for n := range 32 {
 			b := forged(func(b []byte) { b[hash+n] ^= 1 })
-			right(fmt.Sprint("of another event, in byte ", n, " of its hash, with a checksum"), b, true)
+			right(fmt.Sprint("of another event, in byte ", n, " of its hash, with a checksum"), b, nil, true)
 		}
 		for n := range hash + 32 + 8 {
 			if n < position || n >= hash+32 {
-				right(fmt.Sprint("with another head in byte ", n, " and a checksum"), forged(func(b []byte) { b[n]++ }), true)
+				right(fmt.Sprint("with another head in byte ", n, " and a checksum"), forged(func(b []byte) { b[n]++ }), nil, true)
 			}
 		}
-		right("of no documents, with a checksum", forged(func(b []byte) { clear(b[hash+32:]) }), true)
+		right("of no documents, with a checksum", forged(func(b []byte) { clear(b[hash+32:]) }), nil, true)
 	})
 }
 

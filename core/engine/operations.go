@@ -19,7 +19,7 @@ type Operation struct {
 	PerSecond int64         // events, on the average since it was first asked how far it is; zero: not known yet
 	Left      time.Duration // about; zero: not known
 	Compared  []Comparison  // of a rebuild: how the views before and after differ; nil where another process made them
-	HeldBack  string        // of an archival: who needs the events that were not moved; "" if all were that it was asked for
+	HeldBack  string        // of an archival: why some events stay that are old enough; "" if none do
 	Error     string
 
 	began time.Time // of the figures

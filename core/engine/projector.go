@@ -169,8 +169,8 @@ func (p *projector) start(ctx context.Context) error {
 }
 
 // farBehind is what part of the store views must be behind for it to be quicker to fill them anew: to go on with the views of an
-// account that is not in memory costs as much as folding a hundred events in a row.
-const farBehind = 100
+// account that is not in memory costs as much as folding some hundred events in a row.
+const farBehind = 300
 
 // useful reports whether a set of views has documents that can be gone on with.
 func (p *projector) useful(ctx context.Context, set ports.ViewSet) (bool, error) {

@@ -1,8 +1,9 @@
 package bench
 
 import (
+	"errors"
+	"fmt"
 	"os"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"strconv"
@@ -12,6 +13,7 @@ import (
 	"daybook/adapters/memviews"
 	"daybook/adapters/pebblestore"
 	"daybook/core/engine"
+	"daybook/core/es"
 	"daybook/core/ports"
 )
 
@@ -33,18 +35,39 @@ const (
 	largeAccounts = 100_000
 )
 
-// BenchmarkStart opens a large store on disk, and the views in memory, and ends when readers are let in at the head: with what
-// was kept when the process before was stopped, with what was kept some events before it was killed, and with nothing.
-func BenchmarkStart(b *testing.B) {
-	dir, views, behind := b.TempDir(), b.TempDir(), b.TempDir()
-	open := func() ports.Store {
-		store, err := pebblestore.Open(pebblestore.Options{Dir: dir, NoSync: true})
-		if err != nil {
-			b.Fatal(err)
-		}
-		return store
-	}
+// BenchmarkLarge looks at what a large store costs: a start until the views in memory are complete, and appending.
+func BenchmarkLarge(b *testing.B) {
 	registry := accountsRegistry(b)
+	b.Run("pebble", func(b *testing.B) {
+		dir := b.TempDir()
+		open := func(dir string, noSync bool) ports.Store {
+			store, err := pebblestore.Open(pebblestore.Options{Dir: dir, NoSync: noSync})
+			if err != nil {
+				b.Fatal(err)
+			}
+			return store
+		}
+		large := startLarge(b, registry, func() ports.Store { return open(dir, true) })
+		large.store = open(dir, false)
+		defer large.store.Close()
+		small := open(b.TempDir(), false)
+		defer small.Close()
+		appendToBoth(b, writeHistory(b, small, registry, smallEvents, largeAccounts), large)
+	})
+	b.Run("postgres", func(b *testing.B) {
+		small, _ := openPostgres(b)
+		large, _ := openPostgres(b)
+		began := time.Now()
+		h := writeHistory(b, large, registry, largeEvents(b), largeAccounts)
+		b.Logf("%d events were written in %v", h.head, time.Since(began))
+		appendToBoth(b, writeHistory(b, small, registry, smallEvents, largeAccounts), h)
+	})
+}
+
+// startLarge writes a large store, and starts on it with what was kept when the process before was stopped, with what was kept
+// a moment before it was killed, and with nothing.
+func startLarge(b *testing.B, registry *es.Registry, open func() ports.Store) *history {
+	stopped, killed := b.TempDir(), b.TempDir()
 	start := func(dir string) (stop func()) {
 		store := open()
 		v, err := memviews.Open(memviews.Options{Registry: registry, Dir: dir, Failed: func(what string, err error) { b.Error(what, err) }})
@@ -55,74 +78,68 @@ func BenchmarkStart(b *testing.B) {
 			Registry: registry, Store: store, Bus: noBus{}, Views: v, Observer: ports.Silent{}, Now: time.Now, EventsTopic: "events", SnapshotEvery: snapshotEvery,
 		}))
 		return func() {
-			if err := v.Close(); err != nil {
+			if err := errors.Join(v.Close(), store.Close()); err != nil {
 				b.Error(err)
 			}
-			store.Close()
 		}
 	}
-	const unkept = 20_000
+	const unkept = 500 // a quarter of a second of 2,000 commands per second
 	began, store := time.Now(), open()
 	h := writeHistory(b, store, registry, largeEvents(b)-unkept, largeAccounts)
 	store.Close()
-	start(behind)()
+	start(killed)()
 	h.store = open()
 	h.write(unkept, 1024)
 	h.store.Close()
-	start(views)()
-	b.Logf("%d events of %d accounts were written and projected in %v", h.head, largeAccounts, time.Since(began))
-	stale, err := os.ReadFile(filepath.Join(behind, "views"))
-	if err != nil {
+	if err := os.CopyFS(stopped, os.DirFS(killed)); err != nil {
 		b.Fatal(err)
 	}
-	for _, c := range []struct{ name, dir string }{{"kept", views}, {"killed", behind}, {"nothing kept", ""}} {
+	start(stopped)()
+	b.Logf("%d events of %d accounts were written and projected in %v", h.head, largeAccounts, time.Since(began))
+	for _, c := range []struct{ name, dir string }{{"start, stopped before", stopped}, {"start, killed before", killed}, {"start, nothing kept", ""}} {
 		b.Run(c.name, func(b *testing.B) {
 			defer runtime.KeepAlive(make([]byte, 64<<20)) // as in BenchmarkReplay
 			for b.Loop() {
-				stop := start(c.dir)
+				b.StopTimer()
+				dir := ""
+				if c.dir != "" {
+					dir = b.TempDir()
+					if err := os.CopyFS(dir, os.DirFS(c.dir)); err != nil {
+						b.Fatal(err)
+					}
+				}
+				b.StartTimer()
+				stop := start(dir)
 				b.StopTimer()
 				stop()
-				if err := os.WriteFile(filepath.Join(behind, "views"), stale, 0o600); err != nil {
-					b.Fatal(err)
-				}
 				b.StartTimer()
 			}
 		})
 	}
+	return h
 }
 
-// BenchmarkAppend writes batches to a store of 100,000 events and to a large one in turns, durably, to accounts of which nothing is
-// in memory. What counts is the ratio of the medians.
-func BenchmarkAppend(b *testing.B) {
-	for name, open := range map[string]func(b *testing.B) ports.Store{
-		"pebble": func(b *testing.B) ports.Store {
-			store, err := pebblestore.Open(pebblestore.Options{Dir: b.TempDir()})
-			if err != nil {
-				b.Fatal(err)
-			}
-			b.Cleanup(func() { store.Close() })
-			return store
-		},
-		"postgres": func(b *testing.B) ports.Store { store, _ := openPostgres(b); return store },
-	} {
-		b.Run(name, func(b *testing.B) {
-			registry := accountsRegistry(b)
-			small := writeHistory(b, open(b), registry, smallEvents, largeAccounts/10)
-			large := writeHistory(b, open(b), registry, largeEvents(b), largeAccounts/10)
-			for _, size := range []int{1, 64, 1024} {
-				b.Run(strconv.Itoa(size)+" events", func(b *testing.B) { appendInTurns(b, small, large, size) })
-			}
-		})
+// appendToBoth writes batches to a store of 100,000 events and to a large one in turns, durably: to accounts that the engine has in
+// memory, as it has those that were used of late, and to others, of which the store must find the end. What counts is the ratio
+// of the medians.
+func appendToBoth(b *testing.B, small, large *history) {
+	for _, c := range []struct {
+		name  string
+		known bool
+	}{{"known", true}, {"unknown", false}} {
+		for _, size := range []int{1, 64, 1024} {
+			b.Run(fmt.Sprintf("append %d to accounts that are %s", size, c.name), func(b *testing.B) { appendInTurns(b, small, large, size, c.known) })
+		}
 	}
 }
 
-func appendInTurns(b *testing.B, small, large *history, size int) {
+func appendInTurns(b *testing.B, small, large *history, size int, known bool) {
 	var took [2][]time.Duration
 	for b.Loop() {
 		for i, h := range []*history{small, large} {
 			h.b = b
 			batch, of := h.batch(size)
-			needs := h.needs(&batch, of, false)
+			needs := h.needs(&batch, of, known)
 			began := time.Now()
 			h.commitAfter(needs, batch, of)
 			took[i] = append(took[i], time.Since(began))

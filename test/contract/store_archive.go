@@ -85,6 +85,42 @@ func archiveCases() []storeCase {
 		}},
 		{"the tree, outcomes, snapshots and checkpoints are not touched when events are forgotten", allElseStays},
 		{"the position at a time is known of what is there, and of what was forgotten at most that no later one was recorded by then", positionAtForgotten},
+		{"a forgetting whose context ends has forgotten what archived says, and can be taken up again", func(t *testing.T, s ports.Store) {
+			writeEvents(t, s, sequence(300, "a", "b", "c")...)
+			all := readFeed(t, s, 0, 300)
+			for _, upTo := range []es.Position{100, 200, 299} {
+				ctx, cancel := context.WithCancel(t.Context())
+				begun := archivedAt(t, s)
+				done := make(chan error, 1)
+				go func() { done <- s.Forget(ctx, upTo) }()
+				for ended := false; !ended && archivedAt(t, s) == begun; {
+					select {
+					case err := <-done:
+						ended, done = true, make(chan error, 1)
+						done <- err
+					default:
+					}
+				}
+				cancel()
+				if err := <-done; err != nil {
+					wantIs(t, "forget", err, context.Canceled)
+				}
+				WantForgotten(t, s, all, archivedAt(t, s))
+				forget(t, s, upTo)
+				WantForgotten(t, s, all, upTo)
+			}
+		}},
+		{"a close while events are forgotten ends that", func(t *testing.T, s ports.Store) {
+			writeEvents(t, s, sequence(300, "a", "b", "c")...)
+			done := make(chan error, 1)
+			go func() { done <- s.Forget(patience(t), 299) }()
+			if err := s.Close(); err != nil {
+				t.Error(err)
+			}
+			if err := <-done; err != nil {
+				wantIs(t, "forget", err, ports.ErrStoreClosed)
+			}
+		}},
 		{"events are forgotten while many write and read, and nobody sees anything else than an event or its place", forgetAmong},
 	}
 }
@@ -98,9 +134,18 @@ func forget(t *testing.T, s ports.Store, upTo es.Position) {
 
 func wantForgotten(t *testing.T, s ports.Store, want es.Position) {
 	t.Helper()
-	if got, err := s.Archived(t.Context()); err != nil || got != want {
-		t.Fatalf("archived is %d, %v; want %d", got, err, want)
+	if got := archivedAt(t, s); got != want {
+		t.Fatalf("archived is %d, want %d", got, want)
 	}
+}
+
+func archivedAt(t *testing.T, s ports.Store) es.Position {
+	t.Helper()
+	p, err := s.Archived(t.Context())
+	if err != nil {
+		t.Fatalf("archived: %v", err)
+	}
+	return p
 }
 
 // WantForgotten holds the store against all events that it was given, with their hashes, of which those up to a position were
