@@ -38,7 +38,7 @@ type Options struct {
 	// Authenticate says who sends a message, by its header authorization, "" if it has none; its error is the answer. Default:
 	// everybody is access.Local. It may be called concurrently.
 	Authenticate func(ctx context.Context, authorization string) (*access.Principal, error)
-	Audit        access.AuditLog // is told of refusals; nil: nobody is
+	Audit        access.AuditLog // is told of refusals; default: nobody is
 }
 
 // New makes an API; Subscribe starts it.
