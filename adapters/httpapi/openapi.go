@@ -45,7 +45,7 @@ func (s *server) describe() *huma.OpenAPI {
 		rt := &s.routes[i]
 		op := rt.operation
 		op.Method, op.Path, op.Parameters = rt.method, rt.path, rt.params
-		commonFaults(&op, rt)
+		s.commonFaults(&op, rt)
 		api.AddOperation(&op)
 	}
 	return api
@@ -64,7 +64,7 @@ func (s *server) tags() []*huma.Tag {
 }
 
 // commonFaults adds what can come from every route.
-func commonFaults(op *huma.Operation, rt *route) {
+func (s *server) commonFaults(op *huma.Operation, rt *route) {
 	addFaults(op, http.StatusBadRequest, http.StatusMethodNotAllowed, http.StatusInternalServerError)
 	if rt.method == http.MethodPost {
 		addFaults(op, http.StatusForbidden)
@@ -72,6 +72,9 @@ func commonFaults(op *huma.Operation, rt *route) {
 	op.Security = []map[string][]string{} // for everybody
 	if !forEverybody(rt.path) {
 		op.Security = []map[string][]string{{credential: {}}}
+		if s.Anonymous {
+			op.Security = append(op.Security, map[string][]string{})
+		}
 		addFaults(op, http.StatusUnauthorized, http.StatusForbidden, http.StatusTooManyRequests)
 	}
 }
