@@ -26,6 +26,7 @@ func (a *App) drive(r *es.Registry, o engine.Options, build Build, metrics *prom
 
 		Authenticate: a.access.ofRequest, Keys: a.access.Keys, Audit: a.access.Audit,
 		Limits: httpapi.Limits{Requests: a.config.Limits.Requests, Burst: a.config.Limits.Burst, Failures: httpapi.Failures}, Secure: a.tls != nil || a.config.BehindTLSProxy,
+		Anonymous:  a.config.Auth.Mode == authNone,
 		LocalNames: a.config.Auth.Mode == authNone && !a.config.InsecureAnonymous && !a.config.BehindTLSProxy,
 	})
 	api = observed(api, metrics, tracing)

@@ -27,12 +27,15 @@ func securitySchemes() map[string]*huma.SecurityScheme {
 }
 
 // describeAccess says of an operation who may do it.
-func describeAccess(op *huma.Operation, right access.Operation) {
+func (s *server) describeAccess(op *huma.Operation, right access.Operation) {
 	if right == access.Public {
 		op.Security = []map[string][]string{}
 		return
 	}
 	op.Security = []map[string][]string{{authorization: {}}}
+	if s.Anonymous {
+		op.Security = append(op.Security, map[string][]string{})
+	}
 	op.Description = strings.TrimSpace(op.Description + " " + whoMay(right))
 	addFaults(op, http.StatusUnauthorized, http.StatusForbidden, http.StatusTooManyRequests)
 }

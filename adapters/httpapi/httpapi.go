@@ -38,6 +38,7 @@ type Options struct {
 	Keys         access.Keyring  // default: there are no keys to be managed
 	Audit        access.AuditLog // is told of refusals and of privileged actions; default: nobody is
 	Limits       Limits          // of each principal; default: none
+	Anonymous    bool            // who shows no credential is let in too, and the document says so; so it is by default
 	LocalNames   bool            // refuse requests to a host that is neither an address nor localhost: a page of the web may have pointed its name here
 	Secure       bool            // clients reach this over TLS, be it that of a proxy
 
@@ -100,6 +101,7 @@ func newServer(o Options) *server {
 		o.Streams = 256
 	}
 	if o.Authenticate == nil {
+		o.Anonymous = true
 		o.Authenticate = func(*http.Request) (*access.Principal, error) { return access.Local, nil }
 	}
 	if o.Audit == nil {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"daybook/adapters/wire"
 	"daybook/core/access"
@@ -134,18 +135,23 @@ func (s *server) createKey(w http.ResponseWriter, r *http.Request, _ *values) er
 // decodeNewKey reads what a key is for: no other members, none twice.
 func decodeNewKey(body []byte) (n access.NewKey, err error) {
 	var given struct {
-		Subject string        `json:"subject"`
-		Roles   []access.Role `json:"roles"`
-		Expires *string       `json:"expires"`
+		Subject string         `json:"subject"`
+		Roles   []access.Role  `json:"roles"`
+		Expires jsontext.Value `json:"expires"`
 	}
 	if err := json.Unmarshal(body, &given, json.RejectUnknownMembers(true)); err != nil {
 		return n, wire.ErrInvalidBody.Say("The body must be one JSON object with subject, roles and, if the key shall end, expires.").Because(err)
 	}
 	n.Subject, n.Roles = given.Subject, given.Roles
-	if given.Expires != nil {
-		if n.Expires, err = es.ParseTime(*given.Expires); err != nil {
-			return n, wire.ErrInvalidField.Say("/expires %s.", err).At("/expires", err.Error())
-		}
+	if given.Expires == nil {
+		return n, nil
+	}
+	var text string // null is not a time, and must not make a key that never ends
+	if given.Expires.Kind() != '"' || json.Unmarshal(given.Expires, &text) != nil {
+		return n, wire.ErrInvalidField.Say("/expires must be a text with a time.").At("/expires", "must be a text with a time")
+	}
+	if n.Expires, err = es.ParseTime(text); err != nil {
+		return n, wire.ErrInvalidField.Say("/expires %s.", err).At("/expires", err.Error())
 	}
 	return n, nil
 }

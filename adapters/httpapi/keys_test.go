@@ -71,6 +71,8 @@ func TestWhatIsNoRequestForAKeyIsRefused(t *testing.T) {
 		`{"subject":"a","roles":["teller"],"expires":"soon"}`:                 "invalid_field",
 		`{"subject":"a","roles":["teller"],"expires":"2001-01-01T00:00:00Z"}`: "key_refused",
 		`{"subject":"a\u0000","roles":["teller"]}`:                            "key_refused",
+		`{"subject":"a","roles":["teller"],"expires":null}`:                   "invalid_field",
+		`{"subject":"a","roles":["teller"],"expires":4}`:                      "invalid_field",
 		`{"subject":"a","roles":"teller"}`:                                    "invalid_body",
 	} {
 		if a := g.post("/v1/admin/keys", body, as); a.status != http.StatusBadRequest || a.code(t) != code {

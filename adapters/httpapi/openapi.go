@@ -40,7 +40,7 @@ func (s *server) describe() *huma.OpenAPI {
 		rt := &s.routes[i]
 		op := rt.operation
 		op.Method, op.Path, op.Parameters = rt.method, rt.path, rt.params
-		describeAccess(&op, rt.right)
+		s.describeAccess(&op, rt.right)
 		commonFaults(&op, rt)
 		api.AddOperation(&op)
 	}
