@@ -2,7 +2,11 @@
 # The one binary, static, in an image without a shell, run by a user without rights:
 #
 #   docker build -t daybook --build-arg VERSION=1.2.3 .
+#   docker run --rm -v daybook:/var/lib/daybook daybook keys create --subject me --role teller --role operator
 #   docker run -p 127.0.0.1:8080:8080 -v daybook:/var/lib/daybook daybook
+#
+# Whoever reaches the port must show a key; the first is made on the volume itself, while nothing runs on it. TLS is a proxy's, or
+# Daybook's own: mount the files, and say --http.tls.cert and --http.tls.key instead of --behind-tls-proxy.
 #
 # With PostgreSQL, RabbitMQ and Elasticsearch: docker-compose.yml.
 
@@ -26,4 +30,4 @@ EXPOSE 8080
 HEALTHCHECK --interval=5s --timeout=5s --start-period=30s --retries=3 \
   CMD ["/usr/bin/daybook", "health", "--server", "http://127.0.0.1:8080"]
 ENTRYPOINT ["/usr/bin/daybook"]
-CMD ["serve", "--http.addr", "0.0.0.0:8080"]
+CMD ["serve", "--http.addr", "0.0.0.0:8080", "--auth.mode", "required", "--behind-tls-proxy"]

@@ -13,6 +13,7 @@ require (
 	github.com/danielgtaylor/huma/v2 v2.37.2 // the types of an OpenAPI 3.1 document, content negotiation
 	github.com/elastic/elastic-transport-go/v8 v8.9.0 // connections to Elasticsearch: several nodes, retries of those that are down
 	github.com/elastic/go-elasticsearch/v8 v8.19.7 // the requests of Elasticsearch, without the typed client
+	github.com/go-jose/go-jose/v4 v4.1.9 // signatures of access tokens and the issuers' keys
 	github.com/go-json-experiment/json v1.27.2 // strict JSON: duplicate names, invalid UTF-8 and trailing data are errors
 	github.com/govalues/decimal v0.1.36 // decimal amounts of imported files, exactly
 	github.com/jackc/pgx/v5 v5.12.0 // PostgreSQL, with pipelines and pools
@@ -40,6 +41,7 @@ require (
 	go.yaml.in/yaml/v3 v3.0.6 // mappings of imports; lines of configuration files
 	gocloud.dev v0.47.0 // folders and object storages for old events
 	golang.org/x/mod v0.42.0 // signed notes: the form of checkpoints that transparency logs share
+	golang.org/x/time v0.16.0 // rate limits: token buckets
 	pgregory.net/rapid v1.3.0 // properties over random histories
 )
 

@@ -19,6 +19,7 @@ import (
 	"daybook/adapters/httpapi"
 	"daybook/adapters/msgapi"
 	"daybook/adapters/notary"
+	"daybook/adapters/tlsfiles"
 	"daybook/core/engine"
 	"daybook/core/es"
 	"daybook/core/ports"
@@ -38,6 +39,8 @@ type App struct {
 	adminAPI http.Handler
 	messages func(context.Context) error // takes commands from the bus
 	notary   *notary.Notary
+	access   *accessLedger
+	tls      *tlsfiles.Files // nil: plain HTTP
 
 	failed   atomic.Bool     // the store takes no more writes until a restart
 	lifetime context.Context // ends when the process begins to stop
@@ -88,6 +91,11 @@ func New(c Config, build Build, log *slog.Logger, extra ...Extension) (_ *App, e
 	}
 	options.Store, options.Archive = ledger.Store, ledger.Archive
 	a.closers = append(a.closers, ledger.Close)
+	if a.access, err = openAccess(a.parts(registry)); err != nil {
+		return nil, err
+	}
+	a.closers = append(a.closers, a.access.Close)
+	a.access.hint(log)
 	if err := engine.ImportFinished(context.Background(), options.Store); err != nil {
 		return nil, err
 	}
@@ -123,6 +131,11 @@ func process() string {
 }
 
 func (a *App) listen() (err error) {
+	if a.config.secure() {
+		if a.tls, err = tlsfiles.Open(tlsfiles.Options{Cert: a.config.HTTP.TLS.Cert, Key: a.config.HTTP.TLS.Key, Now: time.Now, Log: a.log}); err != nil {
+			return fmt.Errorf("http.tls.cert: %w", err)
+		}
+	}
 	if a.listener, err = listenOn("http.addr", a.config.HTTP.Addr); err != nil {
 		return err
 	}
@@ -155,14 +168,21 @@ func closeListener(l net.Listener) func() error {
 }
 
 // URL is where the API listens.
-func (a *App) URL() string { return "http://" + a.listener.Addr().String() }
+func (a *App) URL() string { return a.scheme() + a.listener.Addr().String() }
+
+func (a *App) scheme() string {
+	if a.tls != nil {
+		return "https://"
+	}
+	return "http://"
+}
 
 // AdminURL is where metrics and pprof listen; "" when they have no listener of their own.
 func (a *App) AdminURL() string {
 	if a.admin == nil {
 		return ""
 	}
-	return "http://" + a.admin.Addr().String()
+	return a.scheme() + a.admin.Addr().String()
 }
 
 // Engine is the inside of the hexagon, for tests and for programs that embed Daybook.
@@ -184,6 +204,9 @@ func (a *App) Run(ctx context.Context) error {
 	front.Go(func() { a.engine.RunCommands(commands) })
 	back.Go(func() { a.engine.RunSnapshots(work) })
 	back.Go(func() { a.keepCheckpoints(work) })
+	if a.config.InsecureAnonymous {
+		back.Go(func() { a.warnOfEverybody(work) })
+	}
 	if a.has(RoleRelay) {
 		back.Go(func() { a.engine.RunRelay(work) })
 		back.Go(func() { a.engine.RunReactors(work) })
@@ -205,7 +228,7 @@ func (a *App) Run(ctx context.Context) error {
 	servers := a.servers()
 	for _, s := range servers {
 		back.Go(func() {
-			if err := s.server.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
+			if err := s.serve(); !errors.Is(err, http.ErrServerClosed) {
 				failed <- err
 			}
 		})
@@ -275,11 +298,23 @@ type server struct {
 	listener net.Listener
 }
 
+func (s server) serve() error {
+	if s.server.TLSConfig != nil {
+		return s.server.ServeTLS(s.listener, "", "")
+	}
+	return s.server.Serve(s.listener)
+}
+
 // servers are the HTTP servers of the configured roles. Without the role api the listener answers health alone.
 func (a *App) servers() []server {
 	all := []server{{newServer(a.api, a.log), a.listener}}
 	if a.admin != nil {
 		all = append(all, server{newServer(a.adminAPI, a.log), a.admin})
+	}
+	if a.tls != nil {
+		for _, s := range all {
+			s.server.TLSConfig = a.tls.Config()
+		}
 	}
 	return all
 }
@@ -304,6 +339,9 @@ type parts struct {
 	registry *es.Registry
 	observer ports.Observer // told what goes wrong behind callers
 	failed   func(error)    // the store takes no more writes until a restart
+
+	schema      string // of the store in a database; "" means the adapter's
+	connections int    // to the database, of one store; zero means the adapter's
 }
 
 func (a *App) parts(r *es.Registry) parts {

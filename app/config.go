@@ -15,7 +15,10 @@ import (
 
 // Config is the whole configuration, checked. Default gives one that runs at once.
 type Config struct {
-	HTTP  struct{ Addr string }
+	HTTP struct {
+		Addr string
+		TLS  struct{ Cert, Key string }
+	}
 	Admin struct{ Addr string }
 	Store struct {
 		Driver   string
@@ -31,6 +34,15 @@ type Config struct {
 		Memory        struct{ Path string }
 		Elasticsearch struct{ URL, Prefix string }
 	}
+	Auth struct {
+		Mode string
+		OIDC struct{ Issuer, Audience, Roles, Type string }
+		JWKS struct{ Path string }
+	}
+	Limits            struct{ Requests, Burst int }
+	InsecureAnonymous bool `mapstructure:"insecure-allow-anonymous"`
+	BehindTLSProxy    bool `mapstructure:"behind-tls-proxy"`
+
 	Snapshots struct{ Every int }
 	Archive   struct{ URL string }
 	Seal      struct{ Path, Origin string }
@@ -74,7 +86,7 @@ func (k key) fileOnly() bool {
 
 // env is the environment variable of a setting.
 func (k key) env() string {
-	return envPrefix + strings.ToUpper(strings.ReplaceAll(k.name, ".", "_"))
+	return envPrefix + strings.ToUpper(strings.NewReplacer(".", "_", "-", "_").Replace(k.name))
 }
 
 const envPrefix = "DAYBOOK_"
@@ -83,7 +95,19 @@ const envPrefix = "DAYBOOK_"
 func keys() []key {
 	return []key{
 		{"http.addr", "127.0.0.1:8080", "Where the API listens.", nil},
-		{"admin.addr", "", "Where /metrics and pprof listen; empty: /metrics on the API's listener, for loopback clients only.", nil},
+		{"http.tls.cert", "", "The file of the TLS certificate, in PEM, with those that vouch for it; a new one is taken up without a restart. It serves both listeners.", nil},
+		{"http.tls.key", "", "The file of its private key.", nil},
+		{"admin.addr", "", "Where /metrics and pprof listen, for operators alone when that is no loopback address; empty: /metrics on the API's listener, for loopback clients only, and nowhere when auth.mode is required.", nil},
+		{"auth.mode", authNone, "Who is let in: none asks nobody, which is for loopback addresses alone; required asks for an API key or a token.", func() []string { return []string{authNone, authRequired} }},
+		{"auth.oidc.issuer", "", "Whose access tokens are taken beside API keys, such as https://login.example.com; its keys are found by OpenID discovery.", nil},
+		{"auth.oidc.audience", "", "Whom those tokens must be made for (aud).", nil},
+		{"auth.oidc.roles", "roles", "Which claim of a token holds the roles; dots lead into objects.", nil},
+		{"auth.oidc.type", "at+jwt", "What a token's header must call it (typ), so that an ID token is not taken for an access token; JWT for issuers that call all of them so.", nil},
+		{"auth.jwks.path", "", "A file with the issuer's keys (JWKS), instead of asking it; a changed one is taken up without a restart.", nil},
+		{"limits.requests", 0, "How many requests a second each principal may send over HTTP; 0: any number. A stream of commands is one.", nil},
+		{"limits.burst", 0, "How many at once after a pause; 0: twice limits.requests.", nil},
+		{"behind-tls-proxy", false, "A proxy in front does TLS, so plain HTTP may be served on an address that is not loopback.", nil},
+		{"insecure-allow-anonymous", false, "Let everybody who can reach the listeners do everything, also from other machines and without TLS. It is said in the log each minute.", nil},
 		{"store.driver", "pebble", "Where events are kept.", names(stores)},
 		{"store.pebble.path", "./daybook-data", "The folder of the embedded store.", nil},
 		{"store.postgres.url", "", "The database, such as postgres://user:password@host/daybook; several hosts are tried in turn.", nil},
@@ -118,6 +142,8 @@ func Flags(f *pflag.FlagSet) {
 			f.String(k.name, v, usage)
 		case int:
 			f.Int(k.name, v, usage)
+		case bool:
+			f.Bool(k.name, v, usage)
 		case []string:
 			f.StringSlice(k.name, v, usage)
 		}
@@ -185,6 +211,8 @@ func Load(flags *pflag.FlagSet, environ []string) (Config, []Setting, error) {
 			problems = append(problems, c.checkUnits()...)
 			problems = append(problems, c.checkDrivers()...)
 			problems = append(problems, c.checkRoles()...)
+			problems = append(problems, c.checkAuth(settings)...)
+			problems = append(problems, c.checkListeners()...)
 		}
 	}
 	if len(problems) > 0 {
@@ -208,6 +236,10 @@ func (k key) parse(text string) any {
 		if n, err := strconv.Atoi(text); err == nil {
 			return n
 		}
+	case bool:
+		if b, err := strconv.ParseBool(text); err == nil {
+			return b
+		}
 	}
 	return text
 }
@@ -228,6 +260,11 @@ func (k key) check(s Setting) []string {
 			return nil
 		}
 		return []string{fmt.Sprintf("%s: %q must be %s, not %d", s.Origin, k.name, k.shape(), v)}
+	case bool:
+		if _, yesNo := k.value.(bool); yesNo {
+			return nil
+		}
+		return []string{fmt.Sprintf("%s: %q must be %s, not %t", s.Origin, k.name, k.shape(), v)}
 	case []any:
 		if k.fileOnly() {
 			return nil
@@ -261,6 +298,8 @@ func (k key) shape() string {
 		return "a list of records"
 	case int:
 		return "a whole number from 0 on"
+	case bool:
+		return "true or false"
 	}
 	return "a text"
 }

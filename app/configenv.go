@@ -31,7 +31,11 @@ func variables(environ []string) map[string]string {
 
 // foreignEnv are the variables of ours that are not settings of the server: DAYBOOK_TEST_… and those of the client.
 func foreignEnv(name string) bool {
-	return strings.HasPrefix(name, "DAYBOOK_TEST_") || name == "DAYBOOK_SERVER" || name == "DAYBOOK_CONFIG"
+	switch name {
+	case "DAYBOOK_SERVER", "DAYBOOK_CONFIG", "DAYBOOK_API_KEY", "DAYBOOK_API_KEY_FILE":
+		return true
+	}
+	return strings.HasPrefix(name, "DAYBOOK_TEST_")
 }
 
 func unknownEnv(environ []string) []string {

@@ -12,6 +12,7 @@ import (
 	"daybook/adapters/httpapi"
 	"daybook/adapters/msgapi"
 	"daybook/adapters/oteltracer"
+	"daybook/adapters/promobserver"
 	"daybook/core/engine"
 	"daybook/core/es"
 )
@@ -22,16 +23,27 @@ func (a *App) drive(r *es.Registry, o engine.Options, build Build, metrics *prom
 		Engine: a.engine, Logger: a.log, Lifetime: a.lifetime, Ready: a.checks, HealthAlone: !a.has(RoleAPI),
 		Build:   httpapi.Build{Version: build.Version, Revision: build.Commit, Go: build.Go},
 		Drivers: httpapi.Drivers{Store: a.config.Store.Driver, Bus: a.config.Bus.Driver, Views: a.config.Views.Driver},
+
+		Authenticate: a.access.ofRequest, Keys: a.access.Keys, Audit: a.access.Audit,
+		Limits: httpapi.Limits{Requests: a.config.Limits.Requests, Burst: a.config.Limits.Burst, Failures: httpapi.Failures}, Secure: a.tls != nil || a.config.BehindTLSProxy,
+		Anonymous:  a.config.Auth.Mode == authNone,
+		LocalNames: a.config.Auth.Mode == authNone && !a.config.InsecureAnonymous && !a.config.BehindTLSProxy,
 	})
 	api = observed(api, metrics, tracing)
 	measure(metrics, o, build, a.engine.Queued, o.CommandsTopic)
 	scrape := promhttp.HandlerFor(metrics, promhttp.HandlerOpts{})
-	if a.admin == nil {
-		a.api = withLocalMetrics(api, scrape)
-	} else {
-		a.api, a.adminAPI = api, adminHandler(scrape)
+	if a.tls != nil {
+		promobserver.RegisterCertificate(metrics, a.tls.Expires)
 	}
-	messages := msgapi.New(a.engine, o.Bus, r)
+	switch {
+	case a.admin != nil:
+		a.api, a.adminAPI = api, a.adminHandler(scrape)
+	case a.config.Auth.Mode == authRequired || a.config.BehindTLSProxy: // a client that comes through a proxy comes from this machine
+		a.api = api
+	default:
+		a.api = withLocalMetrics(api, scrape)
+	}
+	messages := msgapi.New(a.engine, o.Bus, r, msgapi.Options{Authenticate: a.access.authenticate, Audit: a.access.Audit})
 	a.messages = func(ctx context.Context) error {
 		return messages.Subscribe(ctx, o.CommandsTopic)
 	}
@@ -53,15 +65,18 @@ func fromLoopback(r *http.Request) bool {
 	return err == nil && net.ParseIP(host).IsLoopback()
 }
 
-// adminHandler serves what operators alone should reach: metrics and profiles.
-func adminHandler(scrape http.Handler) http.Handler {
+// adminHandler serves what operators alone should reach: metrics and profiles. Where others could reach it, it asks who they are.
+func (a *App) adminHandler(scrape http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", scrape)
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
-	return mux
+	if a.config.Auth.Mode == authNone || loopback(a.config.Admin.Addr) {
+		return mux
+	}
+	return a.access.operatorsOnly(mux)
 }
 
 // checks says how the parts stand: what this process needs to do the work of its roles, and what it may do without.

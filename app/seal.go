@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"daybook/adapters/notary"
+	"daybook/core/access"
 	"daybook/core/es"
 	"daybook/core/ports"
 )
@@ -47,7 +48,7 @@ func (a *App) keepCheckpoints(ctx context.Context) {
 		case <-ctx.Done():
 			ended = true
 		}
-		c, signed, err := a.engine.Checkpoint(context.WithoutCancel(ctx))
+		c, signed, err := a.engine.Checkpoint(access.As(context.WithoutCancel(ctx), access.Local))
 		if err == nil && c.Size != kept {
 			err = a.notary.Keep(signed)
 			kept = c.Size

@@ -31,7 +31,7 @@ var (
 			})
 		},
 		"postgres": func(p parts) (ports.Store, error) {
-			return pgstore.Open(context.Background(), pgstore.Options{URL: p.config.Store.Postgres.URL, Logf: p.warn("store")})
+			return pgstore.Open(context.Background(), pgstore.Options{URL: p.config.Store.Postgres.URL, Schema: p.schema, MaxConns: p.connections, Logf: p.warn("store")})
 		},
 	}
 	buses = map[string]func(parts) (ports.Bus, error){

@@ -35,7 +35,7 @@ func serve(t *testing.T, patience time.Duration, handler http.HandlerFunc) *apic
 
 func dial(t *testing.T, url string, patience time.Duration) *apiclient.Client {
 	t.Helper()
-	c, err := apiclient.New(url, patience)
+	c, err := apiclient.New(url, "", patience)
 	if err != nil {
 		t.Fatal(err)
 	}

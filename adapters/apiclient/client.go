@@ -3,6 +3,7 @@
 package apiclient
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -22,11 +23,12 @@ type Client struct {
 	base     *url.URL
 	http     *http.Client
 	patience time.Duration
+	key      string // "": none
 }
 
-// New makes a client of the server at a URL such as http://127.0.0.1:8080. patience is how long a call, or a stream that does
-// not get on, waits for the server before it gives up with Unreachable.
-func New(server string, patience time.Duration) (*Client, error) {
+// New makes a client of the server at a URL such as http://127.0.0.1:8080. key is the API key or token that it shows; "" is none. patience
+// is how long a call, or a stream that does not get on, waits for the server before it gives up with Unreachable.
+func New(server, key string, patience time.Duration) (*Client, error) {
 	u, err := url.Parse(server)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		return nil, fmt.Errorf("the server %q is not a URL like http://127.0.0.1:8080", server)
@@ -34,7 +36,7 @@ func New(server string, patience time.Duration) (*Client, error) {
 	u.Path = strings.TrimSuffix(u.Path, "/")
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.DisableCompression = true // the stream must not be held back by a decompressor
-	return &Client{base: u, http: &http.Client{Transport: transport}, patience: patience}, nil
+	return &Client{base: u, http: &http.Client{Transport: transport}, patience: patience, key: key}, nil
 }
 
 // Server is where the client speaks to.
@@ -138,10 +140,19 @@ func (c *Client) Text(ctx context.Context, path string) (string, error) {
 	return string(body), err
 }
 
+// PostJSON sends a document and gives the answer's.
+func (c *Client) PostJSON(ctx context.Context, path string, document jsontext.Value) (jsontext.Value, error) {
+	return c.send(ctx, http.MethodPost, path, nil, http.Header{"Content-Type": {"application/json"}}, bytes.NewReader(document))
+}
+
 func (c *Client) call(ctx context.Context, method, path string, query url.Values) (jsontext.Value, error) {
+	return c.send(ctx, method, path, query, nil, nil)
+}
+
+func (c *Client) send(ctx context.Context, method, path string, query url.Values, header http.Header, document io.Reader) (jsontext.Value, error) {
 	within, cancel := context.WithTimeout(ctx, c.patience)
 	defer cancel()
-	resp, err := c.do(within, method, path, query, nil, nil)
+	resp, err := c.do(within, method, path, query, header, document)
 	if err != nil {
 		return nil, err
 	}
@@ -167,6 +178,9 @@ func (c *Client) do(ctx context.Context, method, path string, query url.Values, 
 	}
 	for name, values := range header {
 		req.Header[name] = values
+	}
+	if c.key != "" {
+		req.Header.Set("Authorization", "Bearer "+c.key)
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {

@@ -70,11 +70,25 @@ func (x *index) append(dst []byte, d *es.Document) []byte {
 	if x.complete(d) {
 		dst = x.appendFound(dst, d)
 	}
+	if len(d.Readers) > 0 {
+		dst = x.appendReaders(dst, d.Readers)
+	}
 	if d.Parked != "" {
 		dst = append(dst, `,"`+ownParked+`":true,"`+ownReason+`":`...)
 		dst = es.AppendString(dst, d.Parked)
 	}
 	return append(dst, '}', '}')
+}
+
+func (x *index) appendReaders(dst []byte, readers []string) []byte {
+	dst = append(dst, `,"`+ownReaders+`":[`...)
+	for i, reader := range readers {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = es.AppendString(dst, reader)
+	}
+	return append(dst, ']')
 }
 
 // appendFound appends what a document is found by, besides its fields.
@@ -151,10 +165,30 @@ func (r *reader) member(name string) error {
 		return r.SkipValue()
 	case r.view.Fields[i].Kind.IsInteger():
 		return r.integer(&r.to.Values[i])
+	case r.view.Fields[i].Kind == es.KindTexts:
+		texts, err := r.texts()
+		r.to.Values[i] = es.TextsValue(texts)
+		return err
 	}
 	token, err := r.ReadToken()
 	r.to.Values[i].Str = token.String()
 	return err
+}
+
+// texts reads an array of strings.
+func (r *reader) texts() (texts []string, err error) {
+	if _, err := r.ReadToken(); err != nil {
+		return nil, err
+	}
+	for r.PeekKind() != ']' {
+		token, err := r.ReadToken()
+		if err != nil {
+			return nil, err
+		}
+		texts = append(texts, token.String())
+	}
+	_, err = r.ReadToken()
+	return texts, err
 }
 
 func (r *reader) integer(to *es.Value) error {
@@ -178,6 +212,10 @@ func (r *reader) ownMember(name string) error {
 	case ownReason:
 		token, err := r.ReadToken()
 		r.to.Parked = token.String()
+		return err
+	case ownReaders:
+		readers, err := r.texts()
+		r.to.Readers = readers
 		return err
 	}
 	return r.SkipValue()

@@ -24,11 +24,12 @@ const own = "daybook"
 
 // The members of own.
 const (
-	ownID     = "id"     // the document's id, to order ties by
-	ownWords  = "words"  // what the Search fields hold, folded
-	ownMicros = "micros" // times, exactly
-	ownParked = "parked" // true, or not there
-	ownReason = "reason" // why it is parked
+	ownID      = "id"      // the document's id, to order ties by
+	ownWords   = "words"   // what the Search fields hold, folded
+	ownMicros  = "micros"  // times, exactly
+	ownParked  = "parked"  // true, or not there
+	ownReason  = "reason"  // why it is parked
+	ownReaders = "readers" // whose own it is, in their order
 )
 
 // settings: one shard, so that a refresh shows all of a Write or nothing; a copy where there is a second node; and no refresh but
@@ -54,11 +55,12 @@ func mapping(view *es.View) object {
 		}
 	}
 	fields[own] = object{"properties": object{
-		ownID:     object{"type": "keyword", "index": false},
-		ownWords:  object{"type": "keyword", "doc_values": false},
-		ownMicros: object{"properties": micros},
-		ownParked: object{"type": "boolean", "doc_values": false},
-		ownReason: object{"type": "keyword", "index": false, "doc_values": false},
+		ownID:      object{"type": "keyword", "index": false},
+		ownWords:   object{"type": "keyword", "doc_values": false},
+		ownMicros:  object{"properties": micros},
+		ownParked:  object{"type": "boolean", "doc_values": false},
+		ownReason:  object{"type": "keyword", "index": false, "doc_values": false},
+		ownReaders: object{"type": "keyword", "doc_values": false},
 	}}
 	return object{"dynamic": "strict", "properties": fields}
 }

@@ -116,6 +116,9 @@ func (x *index) request(q *ports.Query, size int) object {
 	for _, w := range q.Words {
 		filters = append(filters, object{"prefix": object{own + "." + ownWords: object{"value": w}}})
 	}
+	if q.Reader != "" {
+		filters = append(filters, object{"term": object{own + "." + ownReaders: object{"value": q.Reader}}})
+	}
 	order := "asc"
 	if q.Desc {
 		order = "desc"

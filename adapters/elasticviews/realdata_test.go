@@ -17,6 +17,7 @@ import (
 
 	"daybook/adapters/memstore"
 	"daybook/adapters/memviews"
+	"daybook/core/access"
 	"daybook/core/engine"
 	"daybook/core/es"
 	"daybook/core/ports"
@@ -81,7 +82,8 @@ func newLedger(t *testing.T, registry *es.Registry, memory, elastic ports.Views)
 	t.Cleanup(func() { must(t, store.Close()) })
 	of := func(views ports.Views) *engine.Engine {
 		return engine.New(engine.Options{
-			Registry: registry, Store: store, Bus: noBus{}, Views: views, Observer: observer{t: t}, Now: time.Now, EventsTopic: "events",
+			Anonymous: access.Local,
+			Registry:  registry, Store: store, Bus: noBus{}, Views: views, Observer: observer{t: t}, Now: time.Now, EventsTopic: "events",
 		})
 	}
 	l := &ledger{T: t, module: registry.Module(accounts), commands: of(memory), shared: of(elastic)}
@@ -126,8 +128,7 @@ func (l *ledger) request(id, name string, fields map[string]any) engine.Request 
 		}
 	}
 	return engine.Request{
-		Command:  es.Command{Module: l.module, Type: ct, Stream: l.module.Stream(id), Body: body},
-		Metadata: es.Metadata{Principal: "local"},
+		Command: es.Command{Module: l.module, Type: ct, Stream: l.module.Stream(id), Body: body},
 	}
 }
 

@@ -5,13 +5,15 @@ import (
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
+
+	"daybook/core/access"
 )
 
 func (s *server) archiveRoute() route {
 	before := queryParam("before", timeSchema(), "Events recorded earlier than this.")
 	before.Required = true
 	without := queryParam("without", &huma.Schema{Type: "string"}, "Followers of the feed that there are no more, with commas between: they hold nothing back.")
-	return route{method: http.MethodPost, path: "/v1/admin/archive", operation: describeArchive(), serve: s.archive, params: []*huma.Param{before, without}}
+	return route{method: http.MethodPost, path: "/v1/admin/archive", right: access.Archive, operation: describeArchive(), serve: s.archive, params: []*huma.Param{before, without}, privileged: true}
 }
 
 func describeArchive() huma.Operation {
@@ -23,7 +25,7 @@ func describeArchive() huma.Operation {
 }
 
 // archive starts to move old events away; the work outlives the request.
-func (s *server) archive(w http.ResponseWriter, _ *http.Request, q *values) error {
+func (s *server) archive(w http.ResponseWriter, r *http.Request, q *values) error {
 	before := q.moment("before")
 	if !q.has("before") {
 		q.refuse("before", "is missing: a time, such as 2025-01-01T00:00:00Z")
@@ -35,7 +37,7 @@ func (s *server) archive(w http.ResponseWriter, _ *http.Request, q *values) erro
 	if q.has("without") {
 		without = strings.Split(q.query.Get("without"), ",")
 	}
-	op, err := s.Engine.Archive(s.Lifetime, before, without)
+	op, err := s.Engine.Archive(s.outliving(r), before, without)
 	if err != nil {
 		return err
 	}

@@ -7,14 +7,14 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"daybook/core/access"
 	"daybook/core/es"
-	"daybook/core/ports"
 )
 
 func (s *server) backupRoute() route {
 	dir := queryParam("dir", &huma.Schema{Type: "string", MinLength: ptr(1), Examples: []any{"/var/backups/monday"}},
 		"A directory on the server's machine, with its whole path, that does not exist yet.")
-	return route{method: http.MethodPost, path: "/v1/admin/backup", operation: describeBackup(), serve: s.backup, params: []*huma.Param{dir}}
+	return route{method: http.MethodPost, path: "/v1/admin/backup", right: access.Backup, operation: describeBackup(), serve: s.backup, params: []*huma.Param{dir}, privileged: true}
 }
 
 func describeBackup() huma.Operation {
@@ -39,14 +39,10 @@ func (s *server) backup(w http.ResponseWriter, r *http.Request, q *values) error
 	if err := q.fault(); err != nil {
 		return err
 	}
-	store, ok := s.Engine.Store.(ports.BackupStore)
-	if !ok {
-		return ports.ErrBackupElsewhere
-	}
 	control := http.NewResponseController(w)
 	_ = control.SetReadDeadline(time.Time{})
 	_ = control.SetWriteDeadline(time.Time{}) // a connection without deadlines is the server's choice
-	b, err := store.Backup(r.Context(), dir)
+	b, err := s.Engine.Backup(r.Context(), dir)
 	if err != nil {
 		return err
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"daybook/adapters/wire"
+	"daybook/core/access"
 	"daybook/core/engine"
 	"daybook/core/es"
 	"daybook/core/fault"
@@ -29,7 +30,7 @@ const (
 
 func (s *server) bulkRoute() route {
 	return route{
-		method: http.MethodPost, path: bulkPath, operation: describeBulk(s.Engine.Registry),
+		method: http.MethodPost, path: bulkPath, right: access.PayIn, operation: describeBulk(s.Engine.Registry),
 		params: []*huma.Param{flagParam("atomic", "All lines are accepted or none has an effect; at most 1000 lines.")},
 		serve:  s.bulk,
 	}
@@ -77,6 +78,7 @@ type stream struct {
 	w       http.ResponseWriter
 	control *http.ResponseController
 	lines   *lineReader
+	request *http.Request
 	meta    es.Metadata
 	id      string // of the request
 	groups  chan *lineGroup
@@ -91,7 +93,7 @@ func (s *server) bulk(w http.ResponseWriter, r *http.Request, q *values) error {
 	if err := mediaType(r.Header, linesType, "application/ndjson"); err != nil {
 		return err
 	}
-	b := &stream{s: s, w: w, control: http.NewResponseController(w), meta: metadata(w, r), id: requestIDOf(w), groups: make(chan *lineGroup, groupsOpen)}
+	b := &stream{s: s, w: w, request: r, control: http.NewResponseController(w), meta: metadata(w, r), id: requestIDOf(w), groups: make(chan *lineGroup, groupsOpen)}
 	_ = b.control.EnableFullDuplex() // a connection that cannot is half duplex, and the client reads at the end
 	b.lines = newLineReader(&patientBody{r.Body, b.control, s.Patience})
 	defer b.lines.release()
@@ -238,6 +240,7 @@ func (b *stream) appendResult(dst []byte, e *wire.Envelope, result *engine.Resul
 	if fault.KindOf(result.Err) == fault.Internal {
 		b.s.Logger.Error("a line failed", "request", b.id, "account", string(e.Command.Stream), "error", result.Err.Error())
 	}
+	b.s.noteRefusal(b.request, b.id, result.Err, e.Command.Type.Name+" "+string(e.Command.Stream))
 	return wire.AppendErrorLine(dst, 0, e.ID, result.Answer.Replayed, wire.NewProblem(result.Err, bulkPath, b.id))
 }
 

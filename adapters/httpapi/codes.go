@@ -7,7 +7,10 @@ import (
 	"net/http"
 	"slices"
 
+	"daybook/adapters/auditlog"
+	"daybook/adapters/tokens"
 	"daybook/adapters/wire"
+	"daybook/core/access"
 	"daybook/core/engine"
 	"daybook/core/fault"
 	"daybook/core/ports"
@@ -17,7 +20,8 @@ import (
 var known = []*fault.Fault{
 	fault.Of(nil), wire.ErrInvalidBody, wire.ErrInvalidField, wire.ErrUnknownCommand,
 	errNoRoute, errInvalidPath, errInvalidID, errMethod, errBodyTooLarge, errBodyBroken, errTimeout, errMediaType, errInvalidHeader,
-	errInvalidParam, errInvalidCursor, errLineTooLong, errTooManyLines, errTooManyStreams, errBrokenOff, errNoAPI, errCrossSite,
+	errInvalidParam, errInvalidCursor, errLineTooLong, errTooManyLines, errTooManyStreams, errBrokenOff, errNoAPI, errCrossSite, errForeignHost, errRateLimited,
+	access.ErrUnauthenticated, access.ErrForbidden, access.ErrNoKey, access.ErrKeyRefused, access.ErrKeyEnded, tokens.ErrIssuerUnavailable, auditlog.ErrUnwritten, engine.ErrNotAccepted,
 	engine.ErrOverloaded, engine.ErrStopping, engine.ErrClientLeft, engine.ErrVersionMismatch, engine.ErrKeyMismatch, engine.ErrEffectiveInFuture,
 	engine.ErrAtomicRefused, engine.ErrStreamUnreadable, engine.ErrNoVersion, engine.ErrNoEvent, engine.ErrPositionAhead,
 	engine.ErrViewBehind, engine.ErrNoCheckpoints, engine.ErrNoOperation, engine.ErrRebuildRunning, engine.ErrNoArchive, engine.ErrArchiveUnbacked, engine.ErrArchiveRunning, engine.ErrBehindFailure,

@@ -31,7 +31,7 @@ func (s *server) commandRoutes(m *es.Module) []route {
 	for i := range m.Commands {
 		t := &m.Commands[i]
 		routes[i] = route{
-			method: http.MethodPost, path: "/v1/" + m.Name + "/{id}/" + t.Name,
+			method: http.MethodPost, path: "/v1/" + m.Name + "/{id}/" + t.Name, right: t.Needs,
 			operation: describeCommand(m, t),
 			params: []*huma.Param{
 				idParam(m), flagParam("dryRun", "Decide and answer, but write nothing."),
@@ -64,7 +64,9 @@ func (s *server) command(m *es.Module, t *es.CommandType) handler {
 		id, status := m.ID(request.Command.Stream), http.StatusOK
 		if !request.DryRun {
 			status = wire.SuccessStatus(t)
-			setVersion(h, answer.Version)
+			if answer.Version > 0 {
+				setVersion(h, answer.Version)
+			}
 			setPosition(h, answer.Position)
 		}
 		if status == http.StatusCreated {

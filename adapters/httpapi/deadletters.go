@@ -9,6 +9,8 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/go-json-experiment/json"
 
+	"daybook/adapters/msgapi"
+	"daybook/core/access"
 	"daybook/core/ports"
 )
 
@@ -18,20 +20,20 @@ func (s *server) deadLetterRoutes() []route {
 	id := pathParam("id", &huma.Schema{Type: "string", MinLength: ptr(1)}, "The message's id.")
 	return []route{
 		{
-			method: http.MethodGet, path: "/v1/admin/dead-letters", serve: s.deadLetters, params: []*huma.Param{limitParam()},
+			method: http.MethodGet, path: "/v1/admin/dead-letters", right: access.DeadLetters, serve: s.deadLetters, params: []*huma.Param{limitParam()},
 			operation: describeDeadLetters("list-dead-letters", "Commands that came by message and could never succeed",
 				"Oldest first. They stay until they are tried again or discarded.", "The dead letters.", "DeadLetterList"),
 		},
 		{
-			method: http.MethodGet, path: one, serve: s.deadLetter, params: []*huma.Param{id},
+			method: http.MethodGet, path: one, right: access.DeadLetters, serve: s.deadLetter, params: []*huma.Param{id},
 			operation: describeDeadLetters("get-dead-letter", "One dead letter", "", "The dead letter.", "DeadLetter", http.StatusNotFound),
 		},
 		{
-			method: http.MethodPost, path: one + "/retry", serve: s.settleDeadLetter(true), params: []*huma.Param{id},
+			method: http.MethodPost, path: one + "/retry", right: access.DeadLetters, serve: s.settleDeadLetter(true), params: []*huma.Param{id}, privileged: true,
 			operation: describeSettling("retry-dead-letter", "Send a dead letter's command again", "With the same id, so it happens once at the most."),
 		},
 		{
-			method: http.MethodPost, path: one + "/discard", serve: s.settleDeadLetter(false), params: []*huma.Param{id},
+			method: http.MethodPost, path: one + "/discard", right: access.DeadLetters, serve: s.settleDeadLetter(false), params: []*huma.Param{id}, privileged: true,
 			operation: describeSettling("discard-dead-letter", "Throw a dead letter away", ""),
 		},
 	}
@@ -54,7 +56,7 @@ func deadLetterSchema() *huma.Schema {
 	words := &huma.Schema{Type: "string"}
 	headers := &huma.Schema{Type: "object", AdditionalProperties: words}
 	s := with(with(with(object("A command that came by message and could never succeed."), "id", words), "reason", words), "headers", headers)
-	return optionally(optionally(s, "body", &huma.Schema{Type: "string", Description: "As it was sent."}),
+	return optionally(optionally(s, "body", &huma.Schema{Type: "string", Description: "As it was sent; not there for those who may not read all accounts."}),
 		"bodyBase64", &huma.Schema{Type: "string", Description: "Instead of body, when that is no text."})
 }
 
@@ -67,16 +69,25 @@ type deadLetterDocument struct {
 	BodyBase64 string            `json:"bodyBase64,omitempty"`
 }
 
+// hidden stands for a credential: who settles dead letters has no business with those of who sent them.
+const hidden = "***"
+
 func deadLetterOf(m ports.Message) deadLetterDocument {
 	d := deadLetterDocument{ID: printable(m.ID), Reason: printable(m.Headers[ports.HeaderReason]), Headers: map[string]string{}}
 	for name, value := range m.Headers {
-		if name != ports.HeaderReason {
+		switch name {
+		case ports.HeaderReason:
+		case msgapi.HeaderAuthorization:
+			d.Headers[name] = hidden
+		default:
 			d.Headers[printable(name)] = printable(value)
 		}
 	}
-	if utf8.Valid(m.Body) {
+	switch {
+	case m.Body == nil:
+	case utf8.Valid(m.Body):
 		d.Body = ptr(string(m.Body))
-	} else {
+	default:
 		d.BodyBase64 = base64.StdEncoding.EncodeToString(m.Body)
 	}
 	return d

@@ -7,6 +7,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"daybook/core/access"
 	"daybook/core/engine"
 	"daybook/core/es"
 )
@@ -26,9 +27,9 @@ func (s *server) documentRoutes(m *es.Module) []route {
 	}
 	stream := []*huma.Param{idParam(m), queryParam("after", numberSchema(0, es.MaxAmount), "Events after this version."), feedCursorParam(), limitParam()}
 	return []route{
-		{method: http.MethodGet, path: "/v1/" + m.Name + "/{id}", operation: describeDocument(m), params: one, serve: s.document(m)},
-		{method: http.MethodGet, path: "/v1/" + m.Name, operation: describeDocuments(m), params: listParams(m), serve: s.documents(m)},
-		{method: http.MethodGet, path: "/v1/" + m.Name + "/{id}/events", operation: describeStream(m), params: stream, serve: s.streamEvents(m)},
+		{method: http.MethodGet, path: "/v1/" + m.Name + "/{id}", right: access.Read, operation: describeDocument(m), params: one, serve: s.document(m)},
+		{method: http.MethodGet, path: "/v1/" + m.Name, right: access.Read, operation: describeDocuments(m), params: listParams(m), serve: s.documents(m)},
+		{method: http.MethodGet, path: "/v1/" + m.Name + "/{id}/events", right: access.Read, operation: describeStream(m), params: stream, serve: s.streamEvents(m)},
 	}
 }
 
@@ -118,11 +119,7 @@ func (s *server) reached(r *http.Request, least es.Position) error {
 	if least == 0 {
 		return nil
 	}
-	head, err := s.Engine.Store.Head(r.Context())
-	if err == nil && least > head {
-		err = engine.ErrPositionAhead.Say("The store's last event has position %d; there is no position %d yet.", head, least)
-	}
-	return err
+	return s.Engine.Reached(r.Context(), least)
 }
 
 func answerDocument(w http.ResponseWriter, r *http.Request, m *es.Module, v es.Version, values []es.Value) error {
@@ -147,23 +144,11 @@ func (s *server) effective(w http.ResponseWriter, r *http.Request, m *es.Module,
 	if err != nil {
 		return err
 	}
-	switch {
-	case known.Version > 0:
-		known.At = e.Known.UpdatedAt
-	case known.Position > 0:
-		of, err := s.Engine.Event(r.Context(), known.Position)
-		if err != nil {
-			return err
-		}
-		known.At = of.RecordedAt
-	case known.At.IsZero():
-		known.At = s.Engine.Now()
-	}
 	b := es.AppendString([]byte(`{"id":`), id)
 	b = es.AppendString(append(b, `,"currency":`...), e.Currency)
 	b = strconv.AppendInt(append(b, `,"balance":`...), e.Balance, 10)
 	b = appendMoment(append(b, `,"effectiveAt":`...), t)
-	b = appendMoment(append(b, `,"at":`...), known.At)
+	b = appendMoment(append(b, `,"at":`...), e.KnownAt)
 	answerJSON(w, http.StatusOK, append(b, '}'))
 	return nil
 }

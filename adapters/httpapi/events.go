@@ -7,6 +7,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"daybook/core/access"
 	"daybook/core/es"
 )
 
@@ -16,15 +17,15 @@ func (s *server) storeRoutes() []route {
 	eventType := queryParam("type", &huma.Schema{Type: "string", Enum: s.eventTypes()}, "Only events of this type.")
 	return []route{
 		{
-			method: http.MethodGet, path: "/v1/events", operation: describeEvents(), serve: s.events,
+			method: http.MethodGet, path: "/v1/events", right: access.Feed, operation: describeEvents(), serve: s.events,
 			params: []*huma.Param{after, eventType, feedCursorParam(), limitParam()},
 		},
 		{
-			method: http.MethodGet, path: "/v1/events/{id}", operation: describeEvent(), serve: s.event,
+			method: http.MethodGet, path: "/v1/events/{id}", right: access.Read, operation: describeEvent(), serve: s.event,
 			params: []*huma.Param{pathParam("id", &huma.Schema{Type: "string", Pattern: `^evt-[1-9][0-9]*$`, Examples: []any{"evt-17"}}, "The event's id.")},
 		},
 		{
-			method: http.MethodGet, path: "/v1/feed", operation: describeFeed(), serve: s.feed,
+			method: http.MethodGet, path: "/v1/feed", right: access.Feed, operation: describeFeed(), serve: s.feed,
 			params: []*huma.Param{after, eventType, headerParam("Last-Event-ID", "The position after which to go on, as browsers send it.")},
 		},
 	}

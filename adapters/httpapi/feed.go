@@ -8,7 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"daybook/core/engine"
 	"daybook/core/es"
 )
 
@@ -18,12 +17,8 @@ func (s *server) feed(w http.ResponseWriter, r *http.Request, q *values) error {
 	if err := q.fault(); err != nil {
 		return err
 	}
-	head, err := s.Engine.Store.Head(r.Context())
-	if err != nil {
+	if err := s.Engine.MayFollow(r.Context(), after); err != nil {
 		return err
-	}
-	if after > head {
-		return engine.ErrPositionAhead.Say("The store's last event has position %d; there is no position %d yet.", head, after)
 	}
 	select {
 	case s.streams <- struct{}{}:

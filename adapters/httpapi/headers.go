@@ -7,15 +7,21 @@ import (
 	"strings"
 
 	"daybook/adapters/wire"
+	"daybook/core/access"
 	"daybook/core/es"
 )
 
-// principal is who sends the request. It is the one place that knows.
-func principal(*http.Request) string { return "local" }
+// subject names who sends the request; "" when nobody said.
+func subject(r *http.Request) string {
+	if p := access.Of(r.Context()); p != nil {
+		return p.Subject
+	}
+	return ""
+}
 
-// metadata is what the events of a request say about it.
+// metadata is what the events of a request say about it, but for who sent it, which the engine knows.
 func metadata(w http.ResponseWriter, r *http.Request) es.Metadata {
-	return es.Metadata{Principal: principal(r), RequestID: requestIDOf(w), Traceparent: traceparent(r.Header)}
+	return es.Metadata{RequestID: requestIDOf(w), Traceparent: traceparent(r.Header)}
 }
 
 // mediaType checks that the body is of one of the types, in UTF-8 and not compressed.

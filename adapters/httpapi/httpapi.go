@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"time"
 
+	"daybook/core/access"
 	"daybook/core/engine"
 )
 
@@ -30,6 +31,16 @@ type Options struct {
 	Build    Build
 	Drivers  Drivers
 	Ready    func(ctx context.Context) []Check // what this process needs to do its work; default: nothing
+
+	// Authenticate says who sends a request; its error is answered instead. Default: everybody is access.Local. Probes of health and
+	// the pages of documentation are for everybody.
+	Authenticate func(*http.Request) (*access.Principal, error)
+	Keys         access.Keyring  // default: there are no keys to be managed
+	Audit        access.AuditLog // is told of refusals and of privileged actions; default: nobody is
+	Limits       Limits          // of each principal; default: none
+	Anonymous    bool            // who shows no credential is let in too, and the document says so; so it is by default
+	LocalNames   bool            // refuse requests to a host that is neither an address nor localhost: a page of the web may have pointed its name here
+	Secure       bool            // clients reach this over TLS, be it that of a proxy
 
 	HealthAlone bool // serve what operators need of a process that is not for clients, and nothing else
 
@@ -68,6 +79,7 @@ type server struct {
 	routes    []route
 	streams   chan struct{} // one token for each live feed
 	crossSite *http.CrossOriginProtection
+	limits    *limits
 }
 
 // New makes the handler. It may be served on several listeners at once.
@@ -88,6 +100,13 @@ func newServer(o Options) *server {
 	if o.Streams == 0 {
 		o.Streams = 256
 	}
+	if o.Authenticate == nil {
+		o.Anonymous = true
+		o.Authenticate = func(*http.Request) (*access.Principal, error) { return access.Local, nil }
+	}
+	if o.Audit == nil {
+		o.Audit = noAudit{}
+	}
 	orDefault := func(d *time.Duration, value time.Duration) {
 		if *d == 0 {
 			*d = value
@@ -96,7 +115,7 @@ func newServer(o Options) *server {
 	orDefault(&o.Patience, 30*time.Second)
 	orDefault(&o.Heartbeat, 15*time.Second)
 	orDefault(&o.Freshness, 5*time.Second)
-	s := &server{Options: o, mux: http.NewServeMux(), streams: make(chan struct{}, o.Streams), crossSite: http.NewCrossOriginProtection()}
+	s := &server{Options: o, mux: http.NewServeMux(), streams: make(chan struct{}, o.Streams), crossSite: http.NewCrossOriginProtection(), limits: newLimits(o.Limits, o.Engine.Now)}
 	s.routes = s.table()
 	s.register()
 	return s

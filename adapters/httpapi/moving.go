@@ -7,12 +7,12 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"daybook/adapters/logfile"
-	"daybook/core/engine"
+	"daybook/core/access"
 )
 
 // movingRoutes are for taking the whole ledger elsewhere.
 func (s *server) movingRoutes() []route {
-	return []route{{method: http.MethodGet, path: "/v1/admin/export", operation: describeExport(), serve: s.export}, s.backupRoute(), s.archiveRoute()}
+	return []route{{method: http.MethodGet, path: "/v1/admin/export", right: access.Export, operation: describeExport(), serve: s.export, privileged: true}, s.backupRoute(), s.archiveRoute()}
 }
 
 func describeExport() huma.Operation {
@@ -26,7 +26,7 @@ func describeExport() huma.Operation {
 
 // export streams the ledger. Once it has begun, a failure breaks the answer off.
 func (s *server) export(w http.ResponseWriter, r *http.Request, _ *values) error {
-	if _, err := engine.LedgerOf(r.Context(), s.Engine.Store); err != nil {
+	if err := s.Engine.MayExport(r.Context()); err != nil {
 		return err
 	}
 	w.Header()["Content-Type"] = []string{linesType}
@@ -36,7 +36,7 @@ func (s *server) export(w http.ResponseWriter, r *http.Request, _ *values) error
 	out := &patientAnswer{w, http.NewResponseController(w), s.Patience}
 	_ = out.control.SetReadDeadline(time.Time{})                     // nothing more is read, and the server's own deadline would end the answer
 	defer func() { _ = out.control.SetWriteDeadline(time.Time{}) }() // it belongs to this answer, not to the connection
-	if _, err := engine.Export(r.Context(), s.Engine.Store, logfile.NewWriter(out)); err != nil {
+	if _, err := s.Engine.Export(r.Context(), logfile.NewWriter(out)); err != nil {
 		s.Logger.Info("an export was broken off", "request", requestIDOf(w), "error", err)
 		panic(http.ErrAbortHandler) // half a ledger must not look like a whole one
 	}

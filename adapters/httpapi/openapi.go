@@ -9,6 +9,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"daybook/adapters/wire"
+	"daybook/core/access"
 	"daybook/core/fault"
 )
 
@@ -32,13 +33,14 @@ func (s *server) describe() *huma.OpenAPI {
 			Description: "An event-sourced account ledger. Amounts are integers in the currency's minor unit; times are RFC 3339, answered in UTC. " +
 				"Bodies are read strictly: unknown, duplicate and missing members are refused with a JSON pointer.",
 		},
-		Components: &huma.Components{Schemas: registry},
+		Components: &huma.Components{Schemas: registry, SecuritySchemes: securitySchemes()},
 		Tags:       s.tags(),
 	}
 	for i := range s.routes {
 		rt := &s.routes[i]
 		op := rt.operation
 		op.Method, op.Path, op.Parameters = rt.method, rt.path, rt.params
+		s.describeAccess(&op, rt.right)
 		commonFaults(&op, rt)
 		api.AddOperation(&op)
 	}
@@ -85,8 +87,10 @@ func addFaults(op *huma.Operation, statuses ...int) {
 func faultHeaders(status int) map[string]*huma.Param {
 	h := map[string]*huma.Param{"X-Request-Id": answerHeader("Finds the request in the log.")}
 	switch status {
-	case http.StatusServiceUnavailable:
+	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
 		h["Retry-After"] = answerHeader("Seconds after which a retry may succeed.")
+	case http.StatusUnauthorized:
+		h["WWW-Authenticate"] = answerHeader("Bearer.")
 	case http.StatusMethodNotAllowed:
 		h["Allow"] = answerHeader("The methods that are taken here.")
 	}
@@ -100,7 +104,9 @@ func answerHeader(doc string) *huma.Param {
 // examples has one fault for each status that is answered with a problem.
 var examples = map[int]*fault.Fault{
 	http.StatusBadRequest:            wire.ErrInvalidField.Say("/amount must be an integer from 1 to 9007199254740991 (2^53-1).").At("/amount", "must be an integer from 1 to 9007199254740991 (2^53-1)"),
-	http.StatusForbidden:             errCrossSite,
+	http.StatusUnauthorized:          access.ErrUnauthenticated,
+	http.StatusForbidden:             access.ErrForbidden,
+	http.StatusTooManyRequests:       errRateLimited,
 	http.StatusNotFound:              fault.New(fault.NotFound, "account_not_found", "There is no account with this id."),
 	http.StatusMethodNotAllowed:      errMethod,
 	http.StatusConflict:              fault.New(fault.Conflict, "account_exists", "An account with this id exists already."),

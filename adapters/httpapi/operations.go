@@ -6,6 +6,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"daybook/core/access"
 	"daybook/core/engine"
 	"daybook/core/es"
 	"daybook/core/fault"
@@ -16,12 +17,12 @@ func (s *server) operationsRoutes() []route {
 	verbose := queryParam("verbose", &huma.Schema{Type: "string", Enum: []any{"", "true", "false"}}, "Answer with each check.")
 	verbose.AllowEmptyValue = true
 	return []route{
-		{method: http.MethodGet, path: "/v1/status", operation: describeStatus(), serve: s.status},
-		{method: http.MethodPost, path: "/v1/admin/rebuild", operation: describeRebuild(), serve: s.rebuild},
-		{method: http.MethodGet, path: "/v1/admin/operations/{id}", operation: describeOperation(), serve: s.operation,
+		{method: http.MethodGet, path: "/v1/status", right: access.Status, operation: describeStatus(), serve: s.status},
+		{method: http.MethodPost, path: "/v1/admin/rebuild", right: access.Rebuild, operation: describeRebuild(), serve: s.rebuild, privileged: true},
+		{method: http.MethodGet, path: "/v1/admin/operations/{id}", right: access.Operations, operation: describeOperation(), serve: s.operation,
 			params: []*huma.Param{pathParam("id", &huma.Schema{Type: "string", Examples: []any{"op-1"}}, "The operation's id.")}},
-		{method: http.MethodGet, path: "/livez", operation: describeHealth("alive", "Whether the process answers"), serve: s.live, params: []*huma.Param{verbose}},
-		{method: http.MethodGet, path: "/readyz", operation: describeHealth("ready", "Whether the process can do its work"), serve: s.ready, params: []*huma.Param{verbose}},
+		{method: http.MethodGet, path: "/livez", right: access.Public, operation: describeHealth("alive", "Whether the process answers"), serve: s.live, params: []*huma.Param{verbose}},
+		{method: http.MethodGet, path: "/readyz", right: access.Public, operation: describeHealth("ready", "Whether the process can do its work"), serve: s.ready, params: []*huma.Param{verbose}},
 	}
 }
 
@@ -135,8 +136,8 @@ func documentOf(op engine.Operation) operationDocument {
 }
 
 // rebuild starts to build the views again; the work outlives the request.
-func (s *server) rebuild(w http.ResponseWriter, _ *http.Request, _ *values) error {
-	op, err := s.Engine.Rebuild(s.Lifetime)
+func (s *server) rebuild(w http.ResponseWriter, r *http.Request, _ *values) error {
+	op, err := s.Engine.Rebuild(s.outliving(r))
 	if err != nil {
 		return err
 	}

@@ -11,16 +11,18 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/swaggest/swgui"
 	"github.com/swaggest/swgui/v5emb"
+
+	"daybook/core/access"
 )
 
 // pageRoutes are the document of the API and the pages that show it.
 func (s *server) pageRoutes() []route {
 	explorer := newExplorer()
 	return []route{
-		{method: http.MethodGet, path: "/openapi.json", operation: describePage("openapi", "This document", "application/json"), serve: s.openAPI()},
-		{method: http.MethodGet, path: "/docs", operation: describePage("docs", "The API's pages", htmlType), serve: explorer.page},
-		{method: http.MethodGet, path: "/docs/errors", operation: describePage("error-codes", "What each error code means", htmlType), serve: s.errorsPage},
-		{method: http.MethodGet, path: "/docs/assets/{file}", operation: describePage("docs-assets", "What the API's pages are made of", "application/octet-stream"), serve: explorer.asset,
+		{method: http.MethodGet, path: "/openapi.json", right: access.Public, operation: describePage("openapi", "This document", "application/json"), serve: s.openAPI()},
+		{method: http.MethodGet, path: "/docs", right: access.Public, operation: describePage("docs", "The API's pages", htmlType), serve: explorer.page},
+		{method: http.MethodGet, path: "/docs/errors", right: access.Public, operation: describePage("error-codes", "What each error code means", htmlType), serve: s.errorsPage},
+		{method: http.MethodGet, path: "/docs/assets/{file}", right: access.Public, operation: describePage("docs-assets", "What the API's pages are made of", "application/octet-stream"), serve: explorer.asset,
 			params: []*huma.Param{pathParam("file", &huma.Schema{Type: "string"}, "The name of the file.")}},
 	}
 }

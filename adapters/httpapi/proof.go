@@ -5,15 +5,16 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"daybook/core/access"
 	"daybook/core/es"
 )
 
 // proofRoutes are what others need to check the store without trusting whoever holds it.
 func (s *server) proofRoutes() []route {
 	return []route{
-		{method: http.MethodGet, path: "/v1/events/{id}/proof", operation: describeProof(), serve: s.proof,
+		{method: http.MethodGet, path: "/v1/events/{id}/proof", right: access.Read, operation: describeProof(), serve: s.proof,
 			params: []*huma.Param{pathParam("id", &huma.Schema{Type: "string", Pattern: `^evt-[1-9][0-9]*$`, Examples: []any{"evt-17"}}, "The event's id.")}},
-		{method: http.MethodGet, path: "/v1/checkpoint", operation: describeCheckpoint(), serve: s.checkpoint},
+		{method: http.MethodGet, path: "/v1/checkpoint", right: access.Checkpoint, operation: describeCheckpoint(), serve: s.checkpoint},
 	}
 }
 

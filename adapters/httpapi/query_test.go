@@ -16,7 +16,7 @@ func TestAnAccountIsShownAsTheViewHasIt(t *testing.T) {
 	w := newWorld(t)
 	w.create("acc-101", "800")
 	a := w.get("/v1/accounts/acc-101?minPosition=2")
-	if !strings.HasPrefix(a.body, `{"id":"acc-101","owner":"Ada Lovelace","ownerName":"Ada Lovelace","currency":"EUR","status":"open","balance":800,"overdraftLimit":0,"version":2,"position":2,"createdAt":"`) {
+	if !strings.HasPrefix(a.body, `{"id":"acc-101","owner":"Ada Lovelace","ownerName":"Ada Lovelace","currency":"EUR","status":"open","balance":800,"overdraftLimit":0,"holders":[],"version":2,"position":2,"createdAt":"`) {
 		t.Errorf("got %s", a.body)
 	}
 	if a.header.Get("ETag") != `"2"` || a.header.Get("Daybook-Position") != "2" || a.header.Get("Content-Type") != "application/json" {

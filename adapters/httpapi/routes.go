@@ -7,6 +7,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"daybook/adapters/wire"
+	"daybook/core/access"
 	"daybook/core/es"
 )
 
@@ -15,10 +16,12 @@ type handler func(w http.ResponseWriter, r *http.Request, q *values) error
 
 // route is one operation. The mux, the check of parameters and the OpenAPI document are made from it.
 type route struct {
-	method, path string // path as in the mux and in the document
+	method, path string           // path as in the mux and in the document
+	right        access.Operation // what it is to the policy
 	operation    huma.Operation
 	params       []*huma.Param // in path, query and header
 	serve        handler
+	privileged   bool // who does it is written down before it is done, or it is not done
 }
 
 // table lists every route there is.
@@ -37,6 +40,8 @@ func (s *server) table() []route {
 	routes = append(routes, s.operationsRoutes()...)
 	routes = append(routes, s.deadLetterRoutes()...)
 	routes = append(routes, s.movingRoutes()...)
+	routes = append(routes, s.keyRoutes()...)
+	routes = append(routes, s.auditRoutes()...)
 	return append(routes, s.pageRoutes()...)
 }
 
@@ -115,6 +120,9 @@ func (res *resource) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	q, err := rt.values(r)
+	if err == nil && rt.privileged {
+		err = res.s.recordBegin(r, requestIDOf(w), rt.right)
+	}
 	if err == nil {
 		err = rt.serve(w, r, q)
 	}

@@ -1,6 +1,8 @@
 package httpapi
 
 import (
+	"maps"
+
 	"github.com/danielgtaylor/huma/v2"
 
 	"daybook/core/es"
@@ -43,6 +45,8 @@ func fieldSchema(spec *es.Spec) *huma.Schema {
 		s = &huma.Schema{Type: "string", Pattern: es.IDPattern}
 	case es.KindText:
 		s = textSchema(es.MaxText)
+	case es.KindTexts:
+		s = &huma.Schema{Type: "array", Items: textSchema(es.MaxText)}
 	case es.KindTime:
 		s = timeSchema()
 	case es.KindWord:
@@ -54,6 +58,9 @@ func fieldSchema(spec *es.Spec) *huma.Schema {
 		s = &huma.Schema{Type: "string", Examples: []any{"EUR"}}
 	}
 	s.Description = spec.Doc
+	if spec.Needs != "" {
+		s.Description += " " + whoMay(spec.Needs)
+	}
 	return s
 }
 
@@ -100,6 +107,10 @@ func (s *server) schemas() map[string]*huma.Schema {
 			"checks", &huma.Schema{Type: "array", Items: checkSchema()}),
 		"Status": statusSchema(), "Proof": proofSchema(), "DeadLetter": deadLetterSchema(), "DeadLetterList": listSchema(ref("DeadLetter")),
 	}
+	if s.Keys != nil {
+		maps.Copy(all, keySchemas())
+	}
+	maps.Copy(all, auditSchemas())
 	for _, m := range s.Engine.Registry.Modules {
 		all[typeName(m.Noun)] = documentSchema(m)
 		all[typeName(m.Noun)+"List"] = listSchema(ref(typeName(m.Noun)))
@@ -181,14 +192,15 @@ func documentSchema(m *es.Module) *huma.Schema {
 func answerSchema(m *es.Module) *huma.Schema {
 	event := with(with(with(with(object(""), "id", &huma.Schema{Type: "string"}), "eventType", &huma.Schema{Type: "string"}),
 		"version", numberSchema(1, es.MaxAmount)), "position", numberSchema(1, es.MaxAmount))
-	return with(standing(m, object("What the command did. position is the last it wrote, in whatever stream.")),
+	return optionally(standing(m, object("What the command did. position is the last it wrote, in whatever stream. "+
+		"Who paid in and may not read the "+m.Noun+" is told no more than that; version, balance and events are not there.")),
 		"events", &huma.Schema{Type: "array", Items: event})
 }
 
 func standing(m *es.Module, s *huma.Schema) *huma.Schema {
-	with(with(with(s, m.Noun, &huma.Schema{Type: "string", Pattern: es.IDPattern}), "version", numberSchema(0, es.MaxAmount)), "position", numberSchema(0, es.MaxAmount))
+	with(optionally(with(s, m.Noun, &huma.Schema{Type: "string", Pattern: es.IDPattern}), "version", numberSchema(1, es.MaxAmount)), "position", numberSchema(0, es.MaxAmount))
 	if m.Ledger != nil {
-		with(s, "balance", numberSchema(-es.MaxAmount, es.MaxAmount))
+		optionally(s, "balance", numberSchema(-es.MaxAmount, es.MaxAmount))
 	}
 	return s
 }

@@ -28,6 +28,8 @@ var (
 	jsonType    = []string{"application/json"}
 	problemType = []string{"application/problem+json"}
 	yes         = []string{"true"}
+	bearer      = []string{"Bearer"}
+	hsts        = []string{"max-age=31536000"}
 )
 
 // recorder notes whether an answer was begun, so that a panic is answered only if nothing was.
@@ -55,7 +57,10 @@ func (s *server) ServeHTTP(plain http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h["X-Request-Id"] = []string{requestID(r.Header)}
 	h["X-Content-Type-Options"], h["Cache-Control"], h["Referrer-Policy"] = noSniff, noStore, noReferrer
-	h["Content-Security-Policy"], h["Cross-Origin-Resource-Policy"] = lockedPage, sameOrigin
+	h["Content-Security-Policy"], h["Cross-Origin-Resource-Policy"], h["Cross-Origin-Opener-Policy"] = lockedPage, sameOrigin, sameOrigin
+	if s.Secure {
+		h["Strict-Transport-Security"] = hsts
+	}
 	defer s.survive(w, r)
 	switch {
 	case r.RequestURI == "*" || r.Method == http.MethodConnect:
@@ -65,9 +70,15 @@ func (s *server) ServeHTTP(plain http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, errInvalidPath)
 	case s.HealthAlone && !slices.Contains(healthPaths, r.URL.Path):
 		s.fail(w, r, errNoAPI)
+	case s.LocalNames && !localName(r.Host):
+		s.fail(w, r, errForeignHost)
 	case s.crossSite.Check(r) != nil:
 		s.fail(w, r, errCrossSite)
 	default:
+		if err := s.admit(w, r); err != nil {
+			s.fail(w, r, err)
+			return
+		}
 		s.mux.ServeHTTP(w, r)
 	}
 }
@@ -136,6 +147,7 @@ func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if rec, ok := w.(*recorder); ok && rec.begun {
 		panic(http.ErrAbortHandler) // half an answer must not look like a whole one
 	}
+	s.noteRefusal(r, p.RequestID, err, "")
 	s.answerProblem(w, p)
 }
 
@@ -144,6 +156,9 @@ func (s *server) answerProblem(w http.ResponseWriter, p *wire.Problem) {
 	h["Content-Type"] = problemType
 	if p.Retry > 0 {
 		h["Retry-After"] = []string{strconv.Itoa(int((p.Retry + time.Second - 1) / time.Second))}
+	}
+	if p.Status == http.StatusUnauthorized {
+		h["Www-Authenticate"] = bearer
 	}
 	if p.Status == http.StatusRequestEntityTooLarge || p.Status == http.StatusRequestTimeout {
 		h.Set("Connection", "close") // what is left of the body is not read

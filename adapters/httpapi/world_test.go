@@ -19,6 +19,7 @@ import (
 	"daybook/adapters/memstore"
 	"daybook/adapters/memviews"
 	"daybook/adapters/watermillbus"
+	"daybook/core/access"
 	"daybook/core/account"
 	"daybook/core/engine"
 	"daybook/core/es"
@@ -34,6 +35,8 @@ type world struct {
 	tb     testing.TB
 	engine *engine.Engine
 	store  ports.Store
+	bus    ports.Bus
+	ctx    context.Context // ends with the world
 	views  *memviews.Views
 	server *httptest.Server
 	api    *server
@@ -92,13 +95,14 @@ func newWorld(tb testing.TB, change ...func(*options)) *world {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	w := &world{tb: tb, store: o.store, views: memviews.New(reg), log: &syncBuffer{}}
-	eo := engine.Options{Registry: reg, Store: w.store, Bus: bus, Views: w.views, Observer: ports.Silent{}, Now: time.Now, EventsTopic: "events"}
+	w := &world{tb: tb, store: o.store, bus: bus, views: memviews.New(reg), log: &syncBuffer{}}
+	eo := engine.Options{Anonymous: access.Local, Registry: reg, Store: w.store, Bus: bus, Views: w.views, Observer: ports.Silent{}, Now: time.Now, EventsTopic: "events"}
 	if o.configure != nil {
 		o.configure(&eo)
 	}
 	w.engine = engine.New(eo)
 	ctx, stop := context.WithCancel(context.Background())
+	w.ctx = ctx
 	var running sync.WaitGroup
 	if !o.still {
 		running.Go(func() { w.engine.RunCommands(ctx) })

@@ -13,8 +13,33 @@ import (
 type documents struct {
 	view   *es.View
 	byID   map[string]*entry
-	parked *btree.BTreeG[*entry] // by id
-	sorted []*index              // by field, nil for one that cannot be sorted by; without the parked ones; nil while closed
+	parked *btree.BTreeG[*entry]  // by id
+	sorted []*index               // by field, nil for one that cannot be sorted by; without the parked ones; nil while closed
+	read   *btree.BTreeG[reading] // by reader; without the parked ones; nil while closed
+}
+
+// reading is a document that somebody may read. They are in the order of readers, and of ids.
+type reading struct {
+	reader string
+	entry  *entry
+}
+
+func newReadings() *btree.BTreeG[reading] {
+	less := func(a, b reading) bool {
+		return a.reader < b.reader || a.reader == b.reader && a.entry.ID < b.entry.ID
+	}
+	return btree.NewBTreeGOptions(less, btree.Options{NoLocks: true})
+}
+
+// readBy are the documents that somebody may read.
+func readBy(readings *btree.BTreeG[reading], reader string) (entries []*entry) {
+	readings.Ascend(reading{reader, &entry{}}, func(r reading) bool {
+		if r.reader == reader {
+			entries = append(entries, r.entry)
+		}
+		return r.reader == reader
+	})
+	return entries
 }
 
 // entry is a document as it is kept.
@@ -71,10 +96,29 @@ func (d *documents) put(e *entry) {
 			index.put(old, e)
 		}
 	}
+	if d.read != nil {
+		d.putReadings(old, e)
+	}
+}
+
+// putReadings replaces a document, which either way may be nil, in what its readers may read.
+func (d *documents) putReadings(old, e *entry) {
+	if old != nil {
+		for _, reader := range old.Readers {
+			if e == nil || !slices.Contains(e.Readers, reader) {
+				d.read.Delete(reading{reader, old})
+			}
+		}
+	}
+	if e != nil {
+		for _, reader := range e.Readers {
+			d.read.Set(reading{reader, e})
+		}
+	}
 }
 
 // build makes the indexes of all documents, on all cores.
-func (d *documents) build() []*index {
+func (d *documents) build() ([]*index, *btree.BTreeG[reading]) {
 	entries := make([]*entry, 0, len(d.byID))
 	for _, e := range d.byID {
 		if e.listed() {
@@ -88,6 +132,12 @@ func (d *documents) build() []*index {
 			building.Go(func() { sorted[field] = newIndex(d.view, field, entries) })
 		}
 	}
+	read := newReadings()
+	for _, e := range entries {
+		for _, reader := range e.Readers {
+			read.Set(reading{reader, e})
+		}
+	}
 	building.Wait()
-	return sorted
+	return sorted, read
 }

@@ -17,7 +17,7 @@ import (
 // number of documents. The documents follow, view by view in the order of the registry, each view with the number of its own; and
 // at the end a SHA-256 of everything before it. Numbers in the head have 8 bytes, big-endian; all others are varints.
 const (
-	fileForm = "daybook views 1\n" // whatever changes below makes a new one
+	fileForm = "daybook views 2\n" // whatever changes below makes a new one
 	fileHead = len(fileForm) + 2*len(es.Hash{}) + 16
 )
 
@@ -93,6 +93,10 @@ func (e *entry) append(dst []byte) []byte {
 	for _, v := range e.Values {
 		dst = binary.AppendVarint(dst, v.Int)
 		text(v.Str)
+	}
+	dst = binary.AppendUvarint(dst, uint64(len(e.Readers)))
+	for _, reader := range e.Readers {
+		text(reader)
 	}
 	return dst
 }
@@ -208,6 +212,9 @@ func readDocument(b []byte, fields int) (e *entry, ok bool) {
 	}
 	for i := range e.Values {
 		e.Values[i] = es.Value{Int: r.int(), Str: text()}
+	}
+	for n := r.uint(); n > 0 && !r.failed; n-- {
+		e.Readers = append(e.Readers, text())
 	}
 	return e, !r.failed && r.at == len(b)
 }

@@ -35,17 +35,22 @@ func newIndex(view *es.View, field int, entries []*entry) *index {
 	if x.text {
 		x.common = commonPrefix(field, entries)
 	}
+	less := func(a, b item) bool { return x.compare(a, b) < 0 }
+	x.tree = btree.NewBTreeGOptions(less, btree.Options{NoLocks: true})
+	for _, i := range x.inOrder(entries) {
+		x.tree.Load(i)
+	}
+	return x
+}
+
+// inOrder gives the items of entries in the order of the index.
+func (x *index) inOrder(entries []*entry) []item {
 	items := make([]item, len(entries))
 	for i, e := range entries {
 		items[i] = x.item(e)
 	}
 	slices.SortFunc(items, x.compare)
-	less := func(a, b item) bool { return x.compare(a, b) < 0 }
-	x.tree = btree.NewBTreeGOptions(less, btree.Options{NoLocks: true})
-	for _, i := range items {
-		x.tree.Load(i)
-	}
-	return x
+	return items
 }
 
 func (x *index) item(e *entry) item { return item{x.key(e.Values[x.field]), e} }

@@ -2,6 +2,7 @@ package memviews
 
 import (
 	"context"
+	"slices"
 
 	"github.com/tidwall/btree"
 
@@ -15,6 +16,7 @@ type snapshot struct {
 	hash   es.Hash
 	sorted map[string][]*index // by view, and field
 	parked map[string]*btree.BTreeG[*entry]
+	read   map[string]*btree.BTreeG[reading]
 }
 
 // count is how many documents of a view there are.
@@ -33,7 +35,7 @@ func (s *snapshot) index(view string) *index {
 }
 
 // List walks the index of the field sorted by, from the cursor or the filter's bound on that field, until the page is full;
-// documents that do not match are passed over one by one.
+// documents that do not match are passed over one by one. Of one reader's, which are few, all are sorted.
 func (v *Views) List(ctx context.Context, view string, q ports.Query) (ports.Page, error) {
 	s, err := v.read(ctx)
 	if err != nil {
@@ -52,7 +54,9 @@ func (v *Views) List(ctx context.Context, view string, q ports.Query) (ports.Pag
 		}
 	}
 	w := newWalk(ctx, &q)
-	if err := w.over(indexes[q.Sort]); err != nil {
+	if q.Reader != "" {
+		w.overSome(indexes[q.Sort], readBy(s.read[view], q.Reader))
+	} else if err := w.over(indexes[q.Sort]); err != nil {
 		return ports.Page{}, err
 	}
 	return ports.Page{Documents: w.documents, More: w.more, At: s.at}, nil
@@ -100,9 +104,9 @@ func (v *Views) whole() *snapshot {
 }
 
 func (v *Views) freeze() *snapshot {
-	s := &snapshot{at: v.checkpoint, hash: v.hash, sorted: map[string][]*index{}, parked: map[string]*btree.BTreeG[*entry]{}}
+	s := &snapshot{at: v.checkpoint, hash: v.hash, sorted: map[string][]*index{}, parked: map[string]*btree.BTreeG[*entry]{}, read: map[string]*btree.BTreeG[reading]{}}
 	for name, d := range v.views {
-		s.parked[name] = d.parked.Copy()
+		s.parked[name], s.read[name] = d.parked.Copy(), d.read.Copy()
 		indexes := make([]*index, len(d.sorted))
 		for field, index := range d.sorted {
 			if index != nil {
@@ -149,6 +153,25 @@ func (w *walk) over(index *index) error {
 		index.tree.Ascend(index.item(first), w.take)
 	}
 	return w.ctx.Err()
+}
+
+// overSome walks a few entries in the order of an index.
+func (w *walk) overSome(x *index, entries []*entry) {
+	items, first := x.inOrder(entries), w.first()
+	if w.q.Desc {
+		slices.Reverse(items)
+	}
+	for _, i := range items {
+		order := 0
+		if first != nil {
+			order = x.compare(i, x.item(first))
+		}
+		switch before := order < 0 && !w.q.Desc || order > 0 && w.q.Desc; {
+		case before:
+		case !w.take(i):
+			return
+		}
+	}
 }
 
 // first is where to begin: at the cursor, else at the bound, else nil for the end of the index.

@@ -8,6 +8,8 @@ import (
 	"errors"
 	"sync"
 
+	"github.com/tidwall/btree"
+
 	"daybook/core/es"
 	"daybook/core/fault"
 	"daybook/core/ports"
@@ -110,14 +112,14 @@ func (v *Views) Open(ctx context.Context, token ports.Token) error {
 	if err := v.unwritable(ctx, token); err != nil || v.open {
 		return err
 	}
-	built := map[string][]*index{}
+	built, read := map[string][]*index{}, map[string]*btree.BTreeG[reading]{}
 	for name, d := range v.views {
-		built[name] = d.build()
+		built[name], read[name] = d.build()
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	for name, d := range v.views {
-		d.sorted = built[name]
+		d.sorted, d.read = built[name], read[name]
 	}
 	v.open = true
 	return nil

@@ -4,10 +4,13 @@ package msgapi
 
 import (
 	"context"
+	"errors"
 
 	"daybook/adapters/wire"
+	"daybook/core/access"
 	"daybook/core/engine"
 	"daybook/core/es"
+	"daybook/core/fault"
 	"daybook/core/ports"
 )
 
@@ -15,6 +18,7 @@ import (
 const (
 	HeaderReplyTo       = "replyTo"       // the topic that gets the answer; without it only dead letters tell of a failure
 	HeaderCorrelationID = "correlationId" // kept in the events' metadata and given back with the answer; the message's id when missing
+	HeaderAuthorization = "authorization" // as in HTTP: Bearer and a key or a token
 	HeaderTraceparent   = "traceparent"   // W3C trace context, kept in the events' metadata
 )
 
@@ -23,14 +27,26 @@ func Topic(prefix string) string { return prefix + ".commands" }
 
 // API takes commands from a bus.
 type API struct {
+	options  Options
 	engine   *engine.Engine
 	bus      ports.Bus
 	registry *es.Registry
 }
 
+// Options are what an API may be told; the zero Options are right where nobody is asked who they are.
+type Options struct {
+	// Authenticate says who sends a message, by its header authorization, "" if it has none; its error is the answer. Default:
+	// everybody is access.Local. It may be called concurrently.
+	Authenticate func(ctx context.Context, authorization string) (*access.Principal, error)
+	Audit        access.AuditLog // is told of refusals; default: nobody is
+}
+
 // New makes an API; Subscribe starts it.
-func New(e *engine.Engine, bus ports.Bus, registry *es.Registry) *API {
-	return &API{e, bus, registry}
+func New(e *engine.Engine, bus ports.Bus, registry *es.Registry, o Options) *API {
+	if o.Authenticate == nil {
+		o.Authenticate = func(context.Context, string) (*access.Principal, error) { return access.Local, nil }
+	}
+	return &API{o, e, bus, registry}
 }
 
 // Subscriber is the name under which commands are taken: one process at a time is served.
@@ -48,12 +64,20 @@ func (a *API) Subscribe(ctx context.Context, topic string) error {
 
 // start sends one command on its way; it waits while the engine's queue is full. What cannot ever succeed ends in an error
 // of that kind, so that the message goes to the dead letters: an envelope that cannot be read, and a refusal that nobody
-// asked to hear. What may succeed later ends in an error too, and is started again; the envelope's id makes that safe.
+// asked to hear, also of who may not give the command. What may succeed later ends in an error too, and is started again; the envelope's id makes that safe.
 func (a *API) start(ctx context.Context, lane *engine.Lane, m ports.Message) func() error {
 	envelope, err := wire.DecodeEnvelope(a.registry, m.Body)
-	if err != nil {
-		return func() error { return a.refuse(ctx, m, envelope.ID, engine.Answer{}, err, true) }
+	principal, unknown := a.identify(ctx, m)
+	switch {
+	case unknown != nil:
+		if !ports.Dead(unknown) {
+			lane.Failed(envelope.ID)
+		}
+		return func() error { return a.refuse(ctx, m, envelope.ID, engine.Answer{}, unknown, false) }
+	case err != nil:
+		return func() error { return a.refuse(access.As(ctx, principal), m, envelope.ID, engine.Answer{}, err, true) }
 	}
+	ctx = access.As(ctx, principal)
 	request := envelope.Request(metadata(m))
 	request.Again = m.Headers[ports.HeaderRetry] != ""
 	ticket, err := lane.Submit(ctx, request)
@@ -77,6 +101,7 @@ func (a *API) refuse(ctx context.Context, m ports.Message, id string, answer eng
 	if !ports.Dead(err) {
 		return err
 	}
+	a.note(ctx, m, err)
 	problem := wire.NewProblem(err, "", "")
 	if replyErr := a.reply(ctx, m, wire.AppendErrorLine(nil, 0, id, answer.Replayed, problem)); replyErr != nil {
 		return replyErr
@@ -100,15 +125,37 @@ func (a *API) reply(ctx context.Context, m ports.Message, line []byte) error {
 	})
 }
 
-// metadata is what the events of a command say about the message it came in.
+// metadata is what the events of a command say about the message it came in, but for who sent it, which the engine knows.
 func metadata(m ports.Message) es.Metadata {
 	return es.Metadata{
-		Principal: principal(m), CorrelationID: text(correlation(m)), CausationID: text(m.ID), Traceparent: text(m.Headers[HeaderTraceparent]),
+		CorrelationID: text(correlation(m)), CausationID: text(m.ID), Traceparent: text(m.Headers[HeaderTraceparent]),
 	}
 }
 
-// principal is who sent the message. It is the one place where messages will be authenticated.
-func principal(ports.Message) string { return "local" }
+// identify says who sent a message.
+func (a *API) identify(ctx context.Context, m ports.Message) (*access.Principal, error) {
+	p, err := a.options.Authenticate(ctx, m.Headers[HeaderAuthorization])
+	if err == nil && p == nil {
+		err = access.ErrUnauthenticated
+	}
+	return p, err
+}
+
+// note writes down who was refused a command for who they are.
+func (a *API) note(ctx context.Context, m ports.Message, err error) {
+	f := fault.Of(err)
+	if a.options.Audit == nil || f.Kind != fault.Denied && !errors.Is(err, access.ErrForbidden) {
+		return
+	}
+	e := access.Entry{Action: "message", Target: m.ID, Outcome: f.Code, RequestID: correlation(m)}
+	if p := access.Of(ctx); p != nil {
+		e.Subject = p.Subject
+	}
+	if cause := errors.Unwrap(f); cause != nil {
+		e.Detail = cause.Error()
+	}
+	a.options.Audit.Note(e)
+}
 
 func correlation(m ports.Message) string {
 	if id := m.Headers[HeaderCorrelationID]; id != "" {

@@ -16,6 +16,7 @@ import (
 	"daybook/adapters/memstore"
 	"daybook/adapters/memviews"
 	"daybook/adapters/watermillbus"
+	"daybook/core/access"
 	"daybook/core/account"
 	"daybook/core/engine"
 	"daybook/core/es"
@@ -56,7 +57,8 @@ func newWorld(tb testing.TB, tracing *Tracing) *world {
 	w := &world{store: memstore.New()}
 	views := memviews.New(registry)
 	e := engine.New(engine.Options{
-		Registry: registry, Store: w.store, Bus: bus, Views: views, Observer: tracing.Observer(), Now: time.Now, EventsTopic: "daybook.events",
+		Anonymous: access.Local,
+		Registry:  registry, Store: w.store, Bus: bus, Views: views, Observer: tracing.Observer(), Now: time.Now, EventsTopic: "daybook.events",
 	})
 	ctx, stop := context.WithCancel(context.Background())
 	var running sync.WaitGroup

@@ -110,6 +110,7 @@ func all(t *testing.T) (*prometheus.Registry, *Observer) {
 	server.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("BREW", "/", nil))
 	standingOf(newParts(t)).Register(r)
 	RegisterBuild(r, "1.2.3", "abc", "go1.26")
+	RegisterCertificate(r, func() time.Time { return noon })
 	return r, o
 }
 

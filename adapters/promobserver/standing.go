@@ -192,3 +192,10 @@ func RegisterBuild(r prometheus.Registerer, version, revision, goVersion string)
 	info.WithLabelValues(version, revision, goVersion).Set(1)
 	r.MustRegister(info)
 }
+
+// RegisterCertificate registers when the TLS certificate that is served expires.
+func RegisterCertificate(r prometheus.Registerer, expires func() time.Time) {
+	r.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "daybook_tls_certificate_expiry_timestamp_seconds",
+		Help: "When the TLS certificate that is served expires, in seconds since 1970."},
+		func() float64 { return float64(expires().Unix()) }))
+}

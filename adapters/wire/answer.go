@@ -9,10 +9,13 @@ import (
 )
 
 // AppendAnswer appends the answer to an accepted command: the stream it was sent to, where that and the store now are, and
-// the events it brought.
+// the events it brought. Who may not be told that gets the position alone.
 func AppendAnswer(dst []byte, m *es.Module, id string, a *engine.Answer) []byte {
 	dst = append(dst, '{')
 	dst = appendStanding(dst, m, id, a)
+	if a.Version == 0 {
+		return append(dst, '}')
+	}
 	dst = append(dst, `,"events":[`...)
 	for i := range a.Events {
 		if i > 0 {
@@ -36,11 +39,13 @@ func appendStanding(dst []byte, m *es.Module, id string, a *engine.Answer) []byt
 	dst = es.AppendString(dst, m.Noun)
 	dst = append(dst, ':')
 	dst = es.AppendString(dst, id)
-	dst = append(dst, `,"version":`...)
-	dst = strconv.AppendUint(dst, uint64(a.Version), 10)
+	if a.Version > 0 {
+		dst = append(dst, `,"version":`...)
+		dst = strconv.AppendUint(dst, uint64(a.Version), 10)
+	}
 	dst = append(dst, `,"position":`...)
 	dst = strconv.AppendUint(dst, uint64(a.Position), 10)
-	if m.Ledger != nil {
+	if m.Ledger != nil && a.Version > 0 {
 		dst = append(dst, `,"balance":`...)
 		dst = strconv.AppendInt(dst, a.Balance, 10)
 	}

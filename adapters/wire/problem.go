@@ -48,6 +48,8 @@ var special = map[string]int{
 	"unsupported_media_type": http.StatusUnsupportedMediaType,
 	"method_not_allowed":     http.StatusMethodNotAllowed,
 	"request_timeout":        http.StatusRequestTimeout,
+	"unauthenticated":        http.StatusUnauthorized,
+	"rate_limited":           http.StatusTooManyRequests,
 }
 
 // Status is the status of a fault.

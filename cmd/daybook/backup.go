@@ -7,7 +7,6 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/spf13/cobra"
 
-	"daybook/adapters/apiclient"
 	"daybook/app"
 	"daybook/core/ports"
 )
@@ -43,9 +42,9 @@ func backup(cmd *cobra.Command, server, dir string) (position uint64, root strin
 	ctx, stop := stopSignals(cmd.Context())
 	defer stop()
 	if server != "" {
-		client, err := apiclient.New(server, 0)
+		client, err := connect(server, 0)
 		if err != nil {
-			return 0, "", usageError{err}
+			return 0, "", err
 		}
 		defer client.Close()
 		answer, err := client.Backup(ctx, dir)

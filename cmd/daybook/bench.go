@@ -31,6 +31,7 @@ type bench struct {
 
 	prefix string // of the ids of this run's accounts and commands
 	host   string // host:port of the server
+	shown  string // the header Authorization; "" shows none
 }
 
 func newBench() *cobra.Command {
@@ -140,6 +141,13 @@ func (b *bench) check(client *apiclient.Client) error {
 	}
 	if b.reads == "" {
 		b.reads = b.server
+	}
+	key, err := credential()
+	if err != nil {
+		return err
+	}
+	if key != "" {
+		b.shown = "Bearer " + key
 	}
 	if b.host = u.Host; u.Port() == "" {
 		b.host = u.Hostname() + ":80"

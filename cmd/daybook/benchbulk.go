@@ -79,6 +79,9 @@ func (w *worker) readBlocks(ctx context.Context, body io.Reader, sent <-chan tim
 		return err
 	}
 	req.Header.Set("Content-Type", "application/x-ndjson")
+	if w.shown != "" {
+		req.Header.Set("Authorization", w.shown)
+	}
 	transport := &http.Transport{DisableCompression: true}
 	defer transport.CloseIdleConnections()
 	resp, err := transport.RoundTrip(req)

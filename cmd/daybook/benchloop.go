@@ -33,6 +33,9 @@ func (w *worker) prepare() request {
 	r.text = fmt.Appendf(nil, "POST /v1/accounts/%s", w.account(0))
 	accountEnd := len(r.text)
 	r.text = fmt.Appendf(r.text, "/deposit HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n", w.host, len(body))
+	if w.shown != "" {
+		r.text = fmt.Appendf(r.text, "Authorization: %s\r\n", w.shown)
+	}
 	keyEnd := 0
 	if w.keys {
 		r.text = fmt.Appendf(r.text, "Idempotency-Key: %s-%s-%d-%0*d", w.prefix, w.name, w.number, keyDigits, 0)

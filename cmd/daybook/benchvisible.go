@@ -43,6 +43,9 @@ func (w *worker) call(ctx context.Context, client *http.Client, method, to, body
 	if body != "" {
 		req.Header.Set("Content-Type", "application/json")
 	}
+	if w.shown != "" {
+		req.Header.Set("Authorization", w.shown)
+	}
 	resp, err := client.Do(req)
 	if err != nil {
 		return "", err

@@ -155,7 +155,7 @@ func TestImport(t *testing.T) {
 	if err != nil || !strings.HasPrefix(string(rejects), "acc,no,day,amount,text,rejected_line,rejected_reason,rejected_refusals\na,3,2020-01-03,-1000.00,too much,4,") {
 		t.Fatalf("%v %s", err, rejects)
 	}
-	c.want(exitOK, "account get a -o csv", "a,Owner of a,CZK,open,6950,0,3,")
+	c.want(exitOK, "account get a -o csv", "a,Owner of a,CZK,open,6950,0,[],3,")
 	c.want(exitOK, "account statement a -o csv", "2020-01-01T00:00:00Z,MoneyDeposited,10000,10000,'=salary\n")
 	c.want(exitOK, "account history a", "MoneyWithdrawn", "rent")
 

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -26,9 +28,45 @@ func (c *clientFlags) add(cmd *cobra.Command) {
 
 // open makes the client that the flags describe. The caller closes it.
 func (c *clientFlags) open() (*apiclient.Client, error) {
-	client, err := apiclient.New(c.server, c.patience)
+	return connect(c.server, c.patience)
+}
+
+// connect makes a client of the server that shows the key of the environment. The caller closes it.
+func connect(server string, patience time.Duration) (*apiclient.Client, error) {
+	key, err := credential()
+	if err != nil {
+		return nil, usageError{err}
+	}
+	client, err := apiclient.New(server, key, patience)
 	if err != nil {
 		return nil, usageError{err}
 	}
 	return client, nil
+}
+
+// Where the client finds what it shows the server. There is no flag: whoever lists processes could read it.
+const (
+	keyVariable     = "DAYBOOK_API_KEY"
+	keyFileVariable = "DAYBOOK_API_KEY_FILE"
+)
+
+// credential is the API key or token of the environment; "" is none.
+func credential() (string, error) {
+	key, file := os.Getenv(keyVariable), os.Getenv(keyFileVariable)
+	switch {
+	case key != "" && file != "":
+		return "", fmt.Errorf("%s and %s are both set: choose one", keyVariable, keyFileVariable)
+	case file != "":
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return "", fmt.Errorf("%s: %w", keyFileVariable, err)
+		}
+		key = strings.TrimSpace(string(text))
+	}
+	for _, c := range []byte(key) {
+		if c <= ' ' || c > '~' {
+			return "", fmt.Errorf("what %s or %s gives is no key: it has white space or other characters that no key has", keyVariable, keyFileVariable)
+		}
+	}
+	return key, nil
 }

@@ -8,6 +8,7 @@ import (
 
 	"daybook/adapters/apiclient"
 	"daybook/app"
+	"daybook/core/access"
 	"daybook/core/fault"
 )
 
@@ -72,6 +73,10 @@ func exitCode(err error) int {
 		return problemCode(problem)
 	case errors.As(err, &config):
 		return exitConfig
+	case errors.Is(err, access.ErrKeyRefused):
+		return exitUsage
+	case errors.Is(err, access.ErrNoKey):
+		return exitNotFound
 	case errors.As(err, &plain) && plain.Kind == fault.Unavailable:
 		return exitUnavailable
 	case errors.As(err, &plain) && (plain.Kind == fault.Conflict || plain.Kind == fault.Rejected):

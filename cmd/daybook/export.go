@@ -10,7 +10,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"daybook/adapters/apiclient"
 	"daybook/adapters/logfile"
 	"daybook/app"
 	"daybook/core/engine"
@@ -100,9 +99,9 @@ func exportFrom(ctx context.Context, cmd *cobra.Command, server string, out io.W
 
 // exportFromServer checks the lines while it writes them: an answer that breaks off is an error.
 func exportFromServer(ctx context.Context, server string, out io.Writer, m *move) (engine.Ledger, error) {
-	client, err := apiclient.New(server, 0)
+	client, err := connect(server, 0)
 	if err != nil {
-		return engine.Ledger{}, usageError{err}
+		return engine.Ledger{}, err
 	}
 	defer client.Close()
 	lines, err := client.Export(ctx)

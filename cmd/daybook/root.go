@@ -22,6 +22,7 @@ func newRoot() *cobra.Command {
 		newAccount(), newEvents(), newImport(), newRebuild(), newBench(),
 		newVerify(), newCheckpoint(), newDeadLetters(), newHealth(),
 		newExport(), newImportLog(), newArchive(), newBackup(), newRestore(),
+		newKeys(), newAudit(),
 		newExitCodes(),
 	)
 	root.SetHelpTemplate(helpTemplate)

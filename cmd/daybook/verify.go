@@ -29,6 +29,7 @@ type verification struct {
 	checkpoints []string // files
 	key         string
 	resume      string
+	access      bool
 	archive     ports.Archive // nil: none
 }
 
@@ -41,14 +42,20 @@ The first thing that is wrong is named, with exit code 7. Without --server the c
 not be in use. What was moved to the archive is read there, and every file of the archive is checked whole. With --server everything is checked here, from what the server shows.
 
 With --resume what was verified is noted in a file: when the work is interrupted, the same again goes on there, and later it
-checks only what is new. Remove the file to check everything again.`,
+checks only what is new. Remove the file to check everything again.
+
+With --access the access ledger is checked instead: keys and the audit log, which have a store of their own.`,
 		Example: `  daybook verify                                          # the configured store, and the checkpoints kept beside it
   daybook verify --checkpoint ours.txt --key key.pub      # and those that we kept
   daybook verify --resume verified                        # only what is new since the last time
+  daybook verify --access                                 # keys and the audit log
   daybook verify --server http://127.0.0.1:8080 --key key.pub
   daybook verify proof FILE --key key.pub                 # one event, without store and server`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if v.access && (cmd.Flags().Changed("server") || len(v.checkpoints) > 0) {
+				return usageError{errors.New("--access is for the store that is configured here, of which no checkpoints are kept")}
+			}
 			if cmd.Flags().Changed("server") {
 				return v.ofServer(cmd)
 			}
@@ -60,6 +67,7 @@ checks only what is new. Remove the file to check everything again.`,
 	cmd.Flags().StringArrayVar(&v.checkpoints, "checkpoint", nil, "a file of checkpoints that were kept; may be given again")
 	cmd.Flags().StringVar(&v.key, "key", "", "the public key that checks them, or a file that holds it; else the one of seal.path")
 	cmd.Flags().StringVar(&v.resume, "resume", "", "a file that notes what was verified")
+	cmd.Flags().BoolVar(&v.access, "access", false, "check the access ledger: keys and the audit log")
 	app.Flags(cmd.Flags())
 	cmd.AddCommand(newVerifyProof())
 	return cmd
@@ -73,6 +81,9 @@ func (v *verification) ofStore(cmd *cobra.Command) error {
 	}
 	if c.Store.Driver == "memory" {
 		return usageError{errors.New("the store in memory belongs to the process that has it: name that with --server")}
+	}
+	if v.access {
+		return v.ofAccess(cmd, c)
 	}
 	notes, public, err := app.KeptCheckpoints(c)
 	if err != nil {
@@ -91,6 +102,23 @@ func (v *verification) ofStore(cmd *cobra.Command) error {
 	}
 	run.History, v.archive = engine.StoreHistory{Store: ledger.Store}, ledger.Archive
 	return errors.Join(v.run(cmd, run), ledger.Close())
+}
+
+// ofAccess verifies the access ledger.
+func (v *verification) ofAccess(cmd *cobra.Command, c app.Config) error {
+	run, err := v.prepare(nil, "")
+	if err == nil {
+		err = v.readResume(run)
+	}
+	if err != nil {
+		return err
+	}
+	store, err := app.OpenAccessStore(c, app.NewLogger(c, cmd.ErrOrStderr()))
+	if err != nil {
+		return err
+	}
+	run.History = engine.StoreHistory{Store: store}
+	return errors.Join(v.run(cmd, run), store.Close())
 }
 
 // ofServer verifies what a server shows.

@@ -1,10 +1,14 @@
 // Package account is the account module: an account is created once, takes deposits and incoming transfers, pays
-// withdrawals and outgoing transfers down to its overdraft limit, can be frozen and is closed when it is empty. An entry that
-// was wrong is not changed: it is corrected once, by one that takes it back.
+// withdrawals and outgoing transfers down to its overdraft limit, can be frozen and is closed when it is empty. Its owner may name
+// holders. An entry that was wrong is not changed: it is corrected once, by one that takes it back.
 // It is pure: rules look at states, a command and a moment, and answer events or a fault. No I/O, no clock.
 package account
 
-import "daybook/core/es"
+import (
+	"slices"
+
+	"daybook/core/es"
+)
 
 // Status of an account.
 const (
@@ -15,8 +19,9 @@ const (
 
 // Account is the state of one account. The zero Account does not exist yet.
 type Account struct {
-	Owner          string // a name, or a reference to one
-	OwnerName      string // for people
+	Owner          string   // the subject of a principal, or any name
+	OwnerName      string   // for people
+	Holders        []string // who may use it beside the owner; never changed in place
 	Currency       string
 	Status         string
 	Balance        int64 // minor units; negative down to -OverdraftLimit
@@ -82,6 +87,16 @@ type (
 		Reason string
 		es.Note
 	}
+	// HolderAdded lets somebody use the account beside its owner.
+	HolderAdded struct {
+		Holder string
+		es.Note
+	}
+	// HolderRemoved takes that back.
+	HolderRemoved struct {
+		Holder string
+		es.Note
+	}
 )
 
 // EventType and its like give the names on the wire, for ever.
@@ -95,6 +110,8 @@ func (OverdraftLimitSet) EventType() string   { return "OverdraftLimitSet" }
 func (AccountFrozen) EventType() string       { return "AccountFrozen" }
 func (AccountUnfrozen) EventType() string     { return "AccountUnfrozen" }
 func (AccountClosed) EventType() string       { return "AccountClosed" }
+func (HolderAdded) EventType() string         { return "HolderAdded" }
+func (HolderRemoved) EventType() string       { return "HolderRemoved" }
 
 // apply adds one event to the state. It never says no: what was decided is not judged again.
 func apply(a Account, e es.Event) Account {
@@ -115,6 +132,10 @@ func apply(a Account, e es.Event) Account {
 		a.Status = Open
 	case AccountClosed:
 		a.Status = Closed
+	case HolderAdded:
+		a.Holders = append(slices.Clip(a.Holders), e.Holder)
+	case HolderRemoved:
+		a.Holders = slices.DeleteFunc(slices.Clone(a.Holders), func(h string) bool { return h == e.Holder })
 	}
 	return a
 }

@@ -89,7 +89,7 @@ func tell(t *testing.T, sentences []sentence) {
 func TestEveryRefusalHasItsSentence(t *testing.T) {
 	for _, refusal := range module.Refusals {
 		refused := func(s sentence) bool { return s.Fails != nil && s.Fails.Code == refusal.Code }
-		if !slices.ContainsFunc(slices.Concat(oneAccount(), twoAccounts(), corrections()), refused) {
+		if !slices.ContainsFunc(slices.Concat(oneAccount(), twoAccounts(), corrections(), holders()), refused) {
 			t.Errorf("no sentence ends in %s", refusal.Code)
 		}
 	}
@@ -268,5 +268,7 @@ func TestStoredEventsKeepTheirForm(t *testing.T) {
 		account.AccountFrozen{Reason: "under review", Note: note},
 		account.AccountUnfrozen{Reason: "all clear", Note: note},
 		account.AccountClosed{Reason: "moved away", Note: note},
+		account.HolderAdded{Holder: "customer-8", Note: note},
+		account.HolderRemoved{Holder: "customer-8", Note: note},
 	)
 }

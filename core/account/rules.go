@@ -27,12 +27,15 @@ var (
 	ErrAlreadyFrozen       = fault.New(fault.Rejected, "already_frozen", "The account is frozen already.")
 	ErrNotFrozen           = fault.New(fault.Rejected, "not_frozen", "The account is not frozen.")
 	ErrBalanceNotZero      = fault.New(fault.Rejected, "balance_not_zero", "Only an account with a balance of 0 can be closed.")
+	ErrAlreadyHolder       = fault.New(fault.Rejected, "already_holder", "The account is theirs to use already.")
+	ErrNotAHolder          = fault.New(fault.Rejected, "not_a_holder", "The account has no holder of this name.")
+	ErrTooManyHolders      = fault.New(fault.Rejected, "too_many_holders", "An account has up to 100 holders.")
 )
 
 var refusals = []*fault.Fault{
 	ErrExists, ErrNotFound, ErrFrozen, ErrClosed, ErrInsufficientFunds, ErrBalanceLimit, ErrUnknownCounterparty, ErrCounterpartyClosed,
 	ErrCurrencyMismatch, ErrSameAccount, ErrNoEvent, ErrNotAnEntry, ErrCorrectionIsFinal, ErrAlreadyCorrected,
-	ErrLimitBelowDebt, ErrAlreadyFrozen, ErrNotFrozen, ErrBalanceNotZero,
+	ErrLimitBelowDebt, ErrAlreadyFrozen, ErrNotFrozen, ErrBalanceNotZero, ErrAlreadyHolder, ErrNotAHolder, ErrTooManyHolders,
 }
 
 // Commands.
@@ -75,6 +78,14 @@ type (
 		Reason string
 		es.Common
 	}
+	addHolder struct {
+		Holder string
+		es.Common
+	}
+	removeHolder struct {
+		Holder string
+		es.Common
+	}
 )
 
 type decision = es.Decision[Account]
@@ -113,11 +124,11 @@ func decideTransfer(d decision, c *transfer) ([]es.Emitted, error) {
 	case !d.Exists(1):
 		return nil, ErrUnknownCounterparty
 	case to.Status == Closed:
-		return nil, ErrCounterpartyClosed
+		return nil, es.About(1, ErrCounterpartyClosed)
 	case from.Currency != to.Currency:
 		return nil, ErrCurrencyMismatch.Say("The account is kept in %s and the other one in %s.", from.Currency, to.Currency)
 	case to.Balance > es.MaxAmount-c.Amount:
-		return nil, ErrBalanceLimit.Say("The balance of the other account would pass 9007199254740991 (2^53-1).").With("requested", c.Amount)
+		return nil, es.About(1, ErrBalanceLimit.Say("The balance of the other account would pass 9007199254740991 (2^53-1).").With("requested", c.Amount))
 	}
 	id := "trf-" + d.At.Position.EventID()[len("evt-"):]
 	return []es.Emitted{

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"daybook/core/access"
 	"daybook/core/es"
 	"daybook/core/fault"
 	"daybook/core/ports"
@@ -26,6 +27,9 @@ const fullNode = 1 << es.TreeStride
 // without names checkpoints of followers that there are no more. One archival runs at a time, in all processes: else it is
 // ErrArchiveRunning. Whatever breaks it off, no event is lost or there twice, and the next one goes on there.
 func (e *Engine) Archive(ctx context.Context, before time.Time, without []string) (Operation, error) {
+	if _, err := e.may(ctx, access.Archive); err != nil {
+		return Operation{}, err
+	}
 	switch {
 	case e.Options.Archive == nil:
 		return Operation{}, ErrNoArchive

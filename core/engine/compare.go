@@ -166,6 +166,9 @@ func (w *walk) add(d *es.Document) {
 		w.buffer = binary.AppendVarint(w.buffer, v.Int)
 		text(v.Str)
 	}
+	for _, reader := range d.Readers {
+		text(reader)
+	}
 	w.sum.Write(w.buffer)
 }
 
@@ -192,7 +195,7 @@ func (c *Comparison) compare(view *es.View, old, now []es.Document) {
 
 // match compares two documents with one id.
 func (c *Comparison) match(view *es.View, old, now *es.Document) {
-	if old.Version == now.Version && old.Parked == now.Parked && slices.Equal(old.Values, now.Values) {
+	if old.Version == now.Version && old.Parked == now.Parked && slices.Equal(old.Values, now.Values) && slices.Equal(old.Readers, now.Readers) {
 		c.Same++
 		return
 	}

@@ -5,6 +5,7 @@ import (
 	"runtime/debug"
 	"time"
 
+	"daybook/core/access"
 	"daybook/core/es"
 	"daybook/core/fault"
 	"daybook/core/ports"
@@ -180,6 +181,9 @@ func (s *sequencer) decideJob(j *job) {
 	case k != nil && k.durable != nil && !(j.Again && refused(k.durable, j.fingerprint)):
 		j.standing, j.result = settled, replay(k.durable, j.fingerprint)
 		return
+	case j.grants.refused != nil:
+		j.standing, j.result = settled, Result{Err: j.grants.refused}
+		return
 	}
 	facts, rests, err := w.facts(j)
 	j.standing = rests
@@ -228,9 +232,6 @@ func keeps(j *job) bool {
 func (w *working) facts(j *job) (*es.Facts, standing, error) {
 	f := &w.scratch
 	f.Streams, f.States, f.Referred = j.streams, f.States[:0], j.referred
-	if j.unread != nil {
-		return nil, settled, j.unread
-	}
 	rests := settled
 	for _, id := range j.streams {
 		sl := &w.slots[w.slotOf[id]]
@@ -242,7 +243,13 @@ func (w *working) facts(j *job) (*es.Facts, standing, error) {
 		}
 		f.States = append(f.States, sl.Folded)
 	}
-	if r := j.referred; r != nil && r.Version > f.States[0].Version {
+	if err := j.admit(f); err != nil {
+		return nil, rests, err
+	}
+	if j.unread != nil && j.grants.do.Reach != access.None {
+		return nil, settled, j.unread
+	}
+	if r := f.Referred; r != nil && r.Version > f.States[0].Version {
 		return nil, settled, ports.ErrStoreUnavailable.Say("The store has gone back and no longer has %s; nothing was done.", r.Position.EventID())
 	}
 	return f, rests, nil
@@ -250,10 +257,12 @@ func (w *working) facts(j *job) (*es.Facts, standing, error) {
 
 // rule checks what holds for every command and runs the command's own rule. A rule that panics fails its command alone.
 func (s *sequencer) rule(j *job, f *es.Facts, at time.Time) (emitted []es.Emitted, err error) {
-	if j.Expected != nil && f.States[0].Version != *j.Expected {
+	switch {
+	case j.Expected != nil && j.grants.blind:
+		return nil, ErrVersionMismatch.Say("Who may not read the account cannot expect it to be at a version.")
+	case j.Expected != nil && f.States[0].Version != *j.Expected:
 		return nil, ErrVersionMismatch.Say("The account is at version %d, not %d.", f.States[0].Version, *j.Expected)
-	}
-	if j.Command.Type.Effective(j.Command.Body).After(at) {
+	case j.Command.Type.Effective(j.Command.Body).After(at):
 		return nil, ErrEffectiveInFuture
 	}
 	f.At = es.Moment{Time: at, Position: s.working.head + es.Position(len(s.working.batch.Events)) + 1}
@@ -262,7 +271,11 @@ func (s *sequencer) rule(j *job, f *es.Facts, at time.Time) (emitted []es.Emitte
 			err = fmt.Errorf("engine: the rule of %s panicked: %v\n%s", j.Command.Type.Name, p, debug.Stack())
 		}
 	}()
-	return j.Command.Decide(f)
+	emitted, err = j.Command.Decide(f)
+	if err != nil {
+		err = j.discreet(f, err)
+	}
+	return emitted, err
 }
 
 // accept turns what a rule emitted into events of the batch and moves the working states on. On an error nothing moved.
@@ -297,7 +310,11 @@ func (w *working) accept(j *job, f *es.Facts, emitted []es.Emitted, at time.Time
 	if l := j.Command.Module.Ledger; l != nil {
 		answer.Balance = l.Balance(f.States[0].State)
 	}
-	j.result = Result{Answer: answer}
+	if err := j.admitResult(&f.States[0]); err != nil {
+		w.batch.Events = w.batch.Events[:start]
+		return err
+	}
+	j.result = Result{Answer: j.shown(answer, &f.States[0])}
 	if j.DryRun {
 		w.batch.Events = w.batch.Events[:start]
 		return nil

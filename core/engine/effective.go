@@ -74,6 +74,7 @@ type Effective struct {
 	Balance  int64
 	Currency string
 	Known    es.Folded // the aggregate as it was known
+	KnownAt  time.Time // when it was known so
 }
 
 // BalanceEffective is the sum of what had happened in the world by t (included), as known at a moment. It takes about the same time
@@ -84,7 +85,31 @@ func (e *Engine) BalanceEffective(ctx context.Context, m *es.Module, id string, 
 		return Effective{}, err
 	}
 	balance, err := line.before(ctx, es.Place{At: t.UnixMicro() + 1})
-	return Effective{balance, m.Ledger.Currency(line.known.State), line.known}, err
+	if err != nil {
+		return Effective{}, err
+	}
+	at, err := e.knownAt(ctx, &line.known, known)
+	return Effective{balance, m.Ledger.Currency(line.known.State), line.known, at}, err
+}
+
+// knownAt is the recorded time that is meant by how much of a history is looked at.
+func (e *Engine) knownAt(ctx context.Context, f *es.Folded, known Until) (time.Time, error) {
+	switch {
+	case known.Version > 0:
+		return f.UpdatedAt, nil
+	case known.Position > 0:
+		page, err := e.Store.ReadFeed(ctx, known.Position-1, 1)
+		if err == nil && len(page) == 0 {
+			err = ErrPositionAhead
+		}
+		if err != nil {
+			return time.Time{}, err
+		}
+		return page[0].RecordedAt, nil
+	case known.At.IsZero():
+		return e.Now(), nil
+	}
+	return known.At, nil
 }
 
 // merge gives the movements of a timeline from one place to another, not included, in effective order. It looks into a block when it

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"daybook/core/access"
 	"daybook/core/es"
 	"daybook/core/fault"
 	"daybook/core/ports"
@@ -31,6 +32,9 @@ type Options struct {
 	Source        string // the source attribute of the CloudEvents it publishes: a URI reference that names this ledger
 	Process       string // names this process among those on one store, for leases
 	Reactors      []Reactor
+
+	// Anonymous is who asks where the context names nobody; nil: nothing is done for nobody. See access.As.
+	Anonymous *access.Principal
 
 	QueueSize int // commands that may wait; more are refused
 	BatchSize int // commands that are written together at the most
@@ -132,6 +136,8 @@ var (
 	ErrKeyMismatch = fault.New(fault.Rejected, "idempotency_key_mismatch", "This idempotency key was used before, for another command. Use a new key.")
 	// ErrEffectiveInFuture: what has not happened yet cannot be recorded.
 	ErrEffectiveInFuture = fault.New(fault.Invalid, "effective_in_future", "effectiveAt lies in the future.").At("/effectiveAt", "must not be later than now")
+	// ErrNotAccepted: the state of an aggregate refuses what somebody asks who may not read it.
+	ErrNotAccepted = fault.New(fault.Rejected, "not_accepted", "The account does not take this. Those who may read it are told why.")
 	// ErrAtomicRefused: another line of an atomic request was refused.
 	ErrAtomicRefused = fault.New(fault.Rejected, "atomic_refused", "Nothing of this request was done, because another line of it was refused.")
 	// ErrStreamUnreadable: an event of the stream cannot be read by this build.

@@ -16,12 +16,12 @@ type Request struct {
 	Expected *es.Version // only if the stream is at this version
 	DryRun   bool        // decide, write nothing
 	Again    bool        // a refusal kept under the key is no answer: decide again
-	Metadata es.Metadata // goes into the events; CommandID is set from Key
+	Metadata es.Metadata // goes into the events; CommandID is set from Key, and Principal is who asks
 }
 
-// Answer is what a command that was accepted did to the stream it was sent to.
+// Answer is what a command that was accepted did to the stream it was sent to. Who may not read that stream is told the position alone.
 type Answer struct {
-	Version  es.Version
+	Version  es.Version  // zero: it may not be told, and neither may what follows but for the position
 	Position es.Position // the last one the command wrote, in whatever stream
 	Balance  int64       // of modules that keep one
 	Events   []EventRef  // of the addressed stream
@@ -64,6 +64,7 @@ type job struct {
 	metadata    []byte
 	result      Result
 	standing    standing
+	grants      grants
 }
 
 // Execute runs one command and waits for its answer. A full queue is ErrOverloaded at once. When ctx ends first the
@@ -117,10 +118,15 @@ func (t *Ticket) Wait(ctx context.Context) ([]Result, error) {
 // prepare does what needs no lock and no state, on the caller's goroutine.
 func (t *Ticket) prepare(ctx context.Context, o *Options) {
 	t.done = make(chan struct{})
+	p := o.asking(ctx)
 	for i := range t.jobs {
 		j := &t.jobs[i]
-		if p, refers := j.Command.Refers(); refers {
-			j.referred, j.unread = o.referred(ctx, j.Command.Stream, p)
+		j.grants = grantsOf(p, &j.Command)
+		if j.Metadata.Principal = ""; p != nil {
+			j.Metadata.Principal = p.Subject
+		}
+		if at, refers := j.Command.Refers(); refers {
+			j.referred, j.unread = o.referred(ctx, j.Command.Stream, at)
 		}
 		j.streams = j.Command.NeededStreams(j.referred)
 		if j.Key != "" {

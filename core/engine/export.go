@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"daybook/core/access"
 	"daybook/core/es"
 	"daybook/core/ports"
 )
@@ -43,6 +44,23 @@ func Export(ctx context.Context, s ports.Store, w LogWriter) (Ledger, error) {
 		return l, err
 	}
 	return l, w.End()
+}
+
+// Export writes the engine's ledger as it is now.
+func (e *Engine) Export(ctx context.Context, w LogWriter) (Ledger, error) {
+	if _, err := e.may(ctx, access.Export); err != nil {
+		return Ledger{}, err
+	}
+	return Export(ctx, e.Store, w)
+}
+
+// MayExport sees, before Export, that whoever asks may, and that the store can be read.
+func (e *Engine) MayExport(ctx context.Context) error {
+	_, err := e.may(ctx, access.Export)
+	if err == nil {
+		_, err = LedgerOf(ctx, e.Store)
+	}
+	return err
 }
 
 // LedgerOf says what a store holds now.

@@ -198,10 +198,8 @@ func (f *folding) write(ctx context.Context, touched map[es.StreamID]*known, bat
 		if m == nil {
 			continue // no module of this build, and so no view
 		}
-		d := es.Document{ID: m.ID(id), Version: k.Version}
-		if k.Version > 0 {
-			d.Values = m.View.Values(d.ID, &k.Folded)
-		}
+		k.Stream = id // also where nothing could be folded
+		d := m.Document(&k.Folded)
 		d.Parked = f.parked[id]
 		changes = append(changes, ports.Change{View: m.Name, Document: d})
 	}

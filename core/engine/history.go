@@ -1,11 +1,14 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
 
+	"daybook/core/access"
 	"daybook/core/es"
+	"daybook/core/fault"
 )
 
 // Until says up to where the history of a stream is looked at; the zero Until is all of it. At most one field is set.
@@ -25,10 +28,7 @@ func (e *Engine) bound(ctx context.Context, u Until) (p es.Position, v es.Versio
 		v = u.Version
 	case u.Position > 0:
 		p = u.Position
-		var head es.Position
-		if head, err = e.Store.Head(ctx); err == nil && p > head {
-			err = ErrPositionAhead.Say("The store's last event has position %d; there is no position %d yet.", head, p)
-		}
+		err = e.reached(ctx, p)
 	}
 	return p, v, err
 }
@@ -37,6 +37,10 @@ func (e *Engine) bound(ctx context.Context, u Until) (p es.Position, v es.Versio
 // for a version it never had.
 func (e *Engine) StateAt(ctx context.Context, m *es.Module, id string, u Until) (es.Folded, error) {
 	f := es.Folded{Stream: m.Stream(id)}
+	grant, err := e.may(ctx, access.Read)
+	if err != nil {
+		return f, err
+	}
 	position, _, err := e.bound(ctx, u)
 	if err == nil && u.Version > 0 {
 		var at []es.Recorded
@@ -45,13 +49,15 @@ func (e *Engine) StateAt(ctx context.Context, m *es.Module, id string, u Until) 
 		}
 	}
 	if err == nil {
-		err = e.snapshots.fold(ctx, &f, position)
+		if err = e.snapshots.fold(ctx, &f, position); fault.KindOf(err) != fault.Unavailable {
+			err = cmp.Or(e.covers(ctx, m, grant, f), err)
+		}
 	}
 	switch {
 	case err != nil:
 		return f, err
 	case f.Version == 0:
-		return f, e.notFound(m)
+		return f, notFound(m)
 	case f.Version < u.Version:
 		return f, ErrNoVersion.Say("The %s has %d versions so far; it never had version %d.", m.Noun, f.Version, u.Version)
 	}
@@ -73,11 +79,14 @@ func unreadable(err error) error {
 
 // Stream gives up to limit events of an aggregate after a version, and whether there are more.
 func (e *Engine) Stream(ctx context.Context, m *es.Module, id string, after es.Version, limit int) (events []es.Recorded, more bool, err error) {
+	if err = e.mayRead(ctx, m, id); err != nil {
+		return nil, false, err
+	}
 	events, err = e.Store.ReadStream(ctx, m.Stream(id), after, limit+1)
 	if err == nil && len(events) == 0 {
 		var first []es.Recorded
 		if first, err = e.Store.ReadStream(ctx, m.Stream(id), 0, 1); err == nil && len(first) == 0 {
-			err = e.notFound(m)
+			err = notFound(m)
 		}
 	}
 	if len(events) > limit {
@@ -92,6 +101,9 @@ const feedScan = 100_000
 // Feed gives up to limit events after a position, of one type or, with "", of all. next is where to go on: the position of
 // the last event looked at; at the head, more is false.
 func (e *Engine) Feed(ctx context.Context, after es.Position, limit int, eventType string) (events []es.Recorded, next es.Position, more bool, err error) {
+	if _, err := e.may(ctx, access.Feed); err != nil {
+		return nil, 0, false, err
+	}
 	next = after
 	size := pageSize
 	if eventType == "" {
@@ -123,6 +135,9 @@ func (e *Engine) Feed(ctx context.Context, after es.Position, limit int, eventTy
 
 // Event gives one event.
 func (e *Engine) Event(ctx context.Context, p es.Position) (es.Recorded, error) {
+	if _, err := e.may(ctx, access.Read); err != nil {
+		return es.Recorded{}, err
+	}
 	page, err := e.Store.ReadFeed(ctx, p-1, 1)
 	switch {
 	case err != nil:
@@ -130,11 +145,25 @@ func (e *Engine) Event(ctx context.Context, p es.Position) (es.Recorded, error) 
 	case len(page) == 0:
 		return es.Recorded{}, ErrNoEvent
 	}
+	if err := e.mayReadEvent(ctx, &page[0]); err != nil {
+		return es.Recorded{}, err
+	}
 	return page[0], nil
+}
+
+// MayFollow sees, before Follow, that whoever asks may, and that the store has got to the position.
+func (e *Engine) MayFollow(ctx context.Context, after es.Position) error {
+	if _, err := e.may(ctx, access.Feed); err != nil {
+		return err
+	}
+	return e.reached(ctx, after)
 }
 
 // Follow calls f with each event after a position, in order, those to come included, until ctx ends or f fails.
 func (e *Engine) Follow(ctx context.Context, after es.Position, f func([]es.Recorded) error) error {
+	if _, err := e.may(ctx, access.Feed); err != nil {
+		return err
+	}
 	for {
 		if err := e.Store.Wait(ctx, after); err != nil {
 			return err

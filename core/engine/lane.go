@@ -31,7 +31,7 @@ func (l *Lane) Submit(ctx context.Context, r Request) (*Ticket, error) {
 	t.jobs = t.single[:]
 	err := l.engine.sequencer.submit(ctx, t, true)
 	if err != nil {
-		l.failed(r.Key)
+		l.Failed(r.Key)
 	}
 	return t, err
 }
@@ -49,8 +49,8 @@ func (l *Lane) admits(key string) bool {
 	return l.behind == ""
 }
 
-// failed notes that a command has to come again, unless an earlier one has to.
-func (l *Lane) failed(key string) {
+// Failed notes that a command could not even be submitted and has to come again, unless an earlier one has to.
+func (l *Lane) Failed(key string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.behind == "" {
@@ -65,7 +65,7 @@ func (l *Lane) settle(t *Ticket) {
 	}
 	for i := range t.jobs {
 		if err := t.jobs[i].result.Err; err != nil && !ports.Dead(err) {
-			l.failed(t.jobs[i].Key)
+			l.Failed(t.jobs[i].Key)
 		}
 	}
 }

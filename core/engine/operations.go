@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"daybook/core/access"
 	"daybook/core/es"
 )
 
@@ -91,6 +92,9 @@ func (o *operations) start(kind string, busy error, work func(tell func(func(*Op
 
 // Operation gives an operation of this process as it stands.
 func (e *Engine) Operation(ctx context.Context, id string) (Operation, error) {
+	if _, err := e.may(ctx, access.Operations); err != nil {
+		return Operation{}, err
+	}
 	e.operations.mu.Lock()
 	defer e.operations.mu.Unlock()
 	for _, op := range e.operations.all {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"daybook/core/access"
 	"daybook/core/es"
 )
 
@@ -32,6 +33,9 @@ func (p *Proof) Check() error {
 
 // Checkpoint gives the checkpoint of the store at its head, and the note that it is signed as.
 func (e *Engine) Checkpoint(ctx context.Context) (es.Checkpoint, string, error) {
+	if _, err := e.may(ctx, access.Checkpoint); err != nil {
+		return es.Checkpoint{}, "", err
+	}
 	tree, err := e.Store.Tree(ctx)
 	if err != nil {
 		return es.Checkpoint{}, "", err
@@ -51,6 +55,9 @@ func (e *Engine) sign(tree *es.Tree) (es.Checkpoint, string, error) {
 // Prove gives the proof of the event at a position, up to the head. It is ErrNoEvent for one that is not there, or not sealed yet.
 func (e *Engine) Prove(ctx context.Context, at es.Position) (Proof, error) {
 	var p Proof
+	if _, err := e.may(ctx, access.Read); err != nil {
+		return p, err
+	}
 	tree, err := e.Store.Tree(ctx)
 	switch {
 	case err != nil:

@@ -2,8 +2,10 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"time"
 
+	"daybook/core/access"
 	"daybook/core/es"
 	"daybook/core/fault"
 	"daybook/core/ports"
@@ -11,25 +13,42 @@ import (
 
 // View gives the document of one aggregate and the position the view had reached.
 func (e *Engine) View(ctx context.Context, m *es.Module, id string) (es.Document, es.Position, error) {
-	if err := e.vouch(ctx); err != nil {
+	grant, err := e.may(ctx, access.Read)
+	if err == nil {
+		err = e.vouch(ctx)
+	}
+	if err != nil {
 		return es.Document{}, 0, err
 	}
 	d, at, err := e.Views.Get(ctx, m.Name, id)
-	if fault.KindOf(err) == fault.NotFound {
-		return d, at, e.notFound(m)
+	switch {
+	case errors.Is(err, ports.ErrViewParked):
+		if hidden := e.mayRead(ctx, m, id); hidden != nil {
+			err = hidden
+		}
+		return d, at, err
+	case fault.KindOf(err) == fault.NotFound, err == nil && !grant.Reads(d.Readers):
+		return es.Document{}, 0, notFound(m)
 	}
 	return d, at, err
 }
 
 // notFound is the fault for an aggregate of the module that does not exist.
-func (e *Engine) notFound(m *es.Module) error {
+func notFound(m *es.Module) error {
 	return fault.New(fault.NotFound, m.Noun+"_not_found", "There is no "+m.Noun+" with this id.")
 }
 
-// Documents lists a module's documents.
+// Documents lists those of a module's documents that whoever asks may read.
 func (e *Engine) Documents(ctx context.Context, m *es.Module, q ports.Query) (ports.Page, error) {
-	if err := e.vouch(ctx); err != nil {
+	grant, err := e.may(ctx, access.Read)
+	if err == nil {
+		err = e.vouch(ctx)
+	}
+	if err != nil {
 		return ports.Page{}, err
+	}
+	if grant.Reach < access.All {
+		q.Reader = grant.Subject
 	}
 	return e.Views.List(ctx, m.Name, q)
 }
@@ -61,12 +80,8 @@ const viewPoll = 20 * time.Millisecond
 // AwaitView waits until the views have reached p, for at most patience. A p beyond the store's head is ErrPositionAhead at
 // once; when patience ends it is ErrViewBehind, or ErrViewRebuilding if nobody is let in.
 func (e *Engine) AwaitView(ctx context.Context, p es.Position, patience time.Duration) error {
-	head, err := e.Store.Head(ctx)
-	if err != nil {
+	if err := e.Reached(ctx, p); err != nil {
 		return err
-	}
-	if p > head {
-		return ErrPositionAhead.Say("The store's last event has position %d; there is no position %d yet.", head, p)
 	}
 	if err := e.vouch(ctx); err != nil {
 		return err
@@ -119,6 +134,9 @@ const statusWithin = time.Second
 // Status tells how far everything is. Views that cannot be reached are told of, and are no error.
 func (e *Engine) Status(ctx context.Context) (Status, error) {
 	var s Status
+	if _, err := e.may(ctx, access.Status); err != nil {
+		return s, err
+	}
 	var err error
 	if s.Head, err = e.Store.Head(ctx); err != nil {
 		return s, err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"daybook/core/access"
 	"daybook/core/es"
 	"daybook/core/fault"
 	"daybook/core/ports"
@@ -12,6 +13,9 @@ import (
 // Rebuild starts to build the views again from the store, beside those that readers go on to see, and swaps them; it returns at once.
 // ctx bounds the work, so it must outlive the request that asked for it. One rebuild runs at a time: a second one is ErrRebuildRunning.
 func (e *Engine) Rebuild(ctx context.Context) (Operation, error) {
+	if _, err := e.may(ctx, access.Rebuild); err != nil {
+		return Operation{}, err
+	}
 	return e.operations.start(OperationRebuild, ErrRebuildRunning, func(tell func(func(*Operation))) error {
 		compared, err := e.rebuild(ctx)
 		tell(func(op *Operation) { op.Compared = compared })

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"daybook/core/access"
 	"daybook/core/es"
 	"daybook/core/fault"
 	"daybook/core/ports"
@@ -31,6 +32,9 @@ func newSequencer(o *Options, snapshots *snapshots) *sequencer {
 
 // submit puts a ticket into the queue. When the queue is full it waits for room, or fails with ErrOverloaded.
 func (s *sequencer) submit(ctx context.Context, t *Ticket, wait bool) error {
+	if s.asking(ctx) == nil {
+		return access.ErrUnauthenticated
+	}
 	t.ctx, t.taken, t.stopped = ctx, s.Now(), s.stopped
 	t.prepare(ctx, s.Options)
 	select {

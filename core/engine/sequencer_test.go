@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"daybook/core/access"
 	"daybook/core/account"
 	"daybook/core/es"
 	"daybook/core/fault"
@@ -157,9 +158,9 @@ func TestARetry(t *testing.T) {
 	t.Run("of another principal is another command", func(t *testing.T) {
 		w := newWorld(t)
 		w.must(w.create("a"))
-		other := w.deposit("a", 5).keyed("k")
-		other.Metadata.Principal = "eve"
-		w.must(w.deposit("a", 5).keyed("k"), other)
+		w.must(w.deposit("a", 5).keyed("k"))
+		w.asking = &access.Principal{Subject: "eve", Roles: []access.Role{access.Teller}}
+		w.must(w.deposit("a", 5).keyed("k"))
 		if w.balance("a") != 10 {
 			t.Fatalf("the balance is %d", w.balance("a"))
 		}

@@ -9,6 +9,7 @@ import (
 
 	"daybook/adapters/memstore"
 	"daybook/adapters/memviews"
+	"daybook/core/access"
 	"daybook/core/account"
 	"daybook/core/es"
 	"daybook/core/ports"
@@ -23,6 +24,7 @@ type world struct {
 	mu       sync.Mutex
 	now      time.Time
 	observed *observed
+	asking   *access.Principal // who gives the commands; nil: access.Local
 }
 
 func newWorld(t *testing.T, change ...func(*Options)) *world {
@@ -42,7 +44,8 @@ func (w *world) again(change ...func(*Options)) *Engine {
 	}
 	w.module = registry.Modules[0]
 	o := Options{
-		Registry: registry, Store: w.store, Bus: silentBus{}, Views: memviews.New(registry), Observer: w.observed,
+		Anonymous: access.Local,
+		Registry:  registry, Store: w.store, Bus: silentBus{}, Views: memviews.New(registry), Observer: w.observed,
 		Now: w.clock, EventsTopic: "events",
 	}
 	for _, f := range change {
@@ -86,8 +89,7 @@ func (w *world) command(id, name string, f fields) Request {
 		}
 	}
 	return Request{
-		Command:  es.Command{Module: w.module, Type: ct, Stream: w.module.Stream(id), Body: body},
-		Metadata: es.Metadata{Principal: "local"},
+		Command: es.Command{Module: w.module, Type: ct, Stream: w.module.Stream(id), Body: body},
 	}
 }
 
@@ -110,7 +112,7 @@ func (r Request) keyed(key string) Request {
 
 // ticket makes a ticket that is ready for a step.
 func (w *world) ticket(atomic bool, requests ...Request) *Ticket {
-	t := &Ticket{atomic: atomic, ctx: context.Background(), jobs: make([]job, len(requests))}
+	t := &Ticket{atomic: atomic, ctx: access.As(context.Background(), w.asking), jobs: make([]job, len(requests))}
 	for i, r := range requests {
 		t.jobs[i].Request = r
 	}

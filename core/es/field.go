@@ -7,6 +7,8 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"daybook/core/access"
 )
 
 // MaxAmount is the largest amount, balance or limit, in minor units: 2^53-1, exact in every JSON reader.
@@ -26,9 +28,10 @@ const (
 	KindCurrency             // ISO 4217 or a unit of the configuration
 	KindWord                 // one of a few fixed words
 	KindTime                 // RFC 3339 with zone on the wire, UTC and microseconds in memory
+	KindTexts                // several of KindText, of documents only: an array on the wire
 )
 
-var kindNames = [...]string{"amount", "limit", "balance", "number", "id", "text", "currency", "word", "time"}
+var kindNames = [...]string{"amount", "limit", "balance", "number", "id", "text", "currency", "word", "time", "texts"}
 
 func (k Kind) String() string { return kindNames[k] }
 
@@ -43,6 +46,7 @@ type Spec struct {
 	Doc      string
 	Words    []string            // of a KindWord
 	Check    func(string) string // one more rule for a string, answered like CheckString; nil means none
+	Needs    access.Operation    // what whoever gives it must be allowed on all aggregates; "": who may give the command may give it
 }
 
 // CheckInt says what is wrong with n as a value of the field; "" means nothing is.
@@ -156,6 +160,12 @@ func TimeField[T any](name, doc string, at func(*T) *time.Time) Field[T] {
 // Optional returns the field as one that may be missing; its zero value means missing.
 func (f Field[T]) Optional() Field[T] {
 	f.Required = false
+	return f
+}
+
+// For returns the field as one that is given by those alone who may do an operation on all aggregates.
+func (f Field[T]) For(o access.Operation) Field[T] {
+	f.Needs = o
 	return f
 }
 

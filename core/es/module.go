@@ -1,10 +1,12 @@
 package es
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"time"
 
+	"daybook/core/access"
 	"daybook/core/fault"
 )
 
@@ -21,6 +23,35 @@ type Module struct {
 	Ledger   *Ledger        // for modules whose streams keep an amount; else nil
 	Apply    func(state any, e Event) any
 	State    StateType // how states are kept in snapshots; zero: they are not
+	// Owners gives whose an aggregate in this state is, as subjects of principals: the owner, and holders besides. It is pure; nil:
+	// the aggregates are nobody's. Raise View.Meaning when the same state comes to give others.
+	Owners func(state any) (owner string, holders []string)
+}
+
+// Granted reports whether a grant is for an aggregate in this state.
+func (m *Module) Granted(g access.Grant, state any) bool {
+	if g.Reach == access.All || m.Owners == nil {
+		return g.Reach == access.All
+	}
+	return g.Covers(m.Owners(state))
+}
+
+// readers are the subjects whose own an aggregate in this state is.
+func (m *Module) readers(state any) []string {
+	if m.Owners == nil || state == nil {
+		return nil
+	}
+	owner, holders := m.Owners(state)
+	return append([]string{owner}, holders...)
+}
+
+// Document is the document of one aggregate; without values while nothing of its stream could be folded.
+func (m *Module) Document(f *Folded) Document {
+	d := Document{ID: m.ID(f.Stream), Version: f.Version}
+	if f.Version > 0 {
+		d.Values, d.Readers = m.View.Values(d.ID, f), m.readers(f.State)
+	}
+	return d
 }
 
 // Stream is the stream of the aggregate with this id.
@@ -94,8 +125,9 @@ type CommandType struct {
 	Name    string // imperative, as in the path
 	Doc     string
 	Fields  []Spec
-	Events  []string // the types it may emit, for documents
-	Creates bool     // it brings its stream into being
+	Events  []string         // the types it may emit, for documents
+	Creates bool             // it brings its stream into being
+	Needs   access.Operation // what it is to the policy
 
 	New       func() any                           // a pointer to an empty command struct
 	Slot      func(body any, i int) any            // where field i of body lives: *int64, *string or *time.Time
@@ -131,9 +163,9 @@ func (t CommandType) Emits(types ...string) CommandType {
 	return t
 }
 
-// Creating returns the command as one that brings its stream into being.
-func (t CommandType) Creating() CommandType {
-	t.Creates = true
+// For returns the command as what it is to the policy. A registry takes no command without.
+func (t CommandType) For(o access.Operation) CommandType {
+	t.Needs, t.Creates = o, o == access.Create
 	return t
 }
 
@@ -186,6 +218,26 @@ func Applying[S any](apply func(S, Event) S) func(any, Event) any {
 	}
 }
 
+// About returns a refusal of a rule as one that tells how stream i stands: who may not read that one is not told. Refusals tell of the
+// stream the command was sent to unless they say so.
+func About(i int, refusal error) error { return &aboutError{i, refusal} }
+
+type aboutError struct {
+	stream int
+	error
+}
+
+func (e *aboutError) Unwrap() error { return e.error }
+
+// Tells gives the stream that a refusal tells of, and the refusal itself.
+func Tells(err error) (stream int, refusal error) {
+	var about *aboutError
+	if errors.As(err, &about) {
+		return about.stream, about.error
+	}
+	return 0, err
+}
+
 // Decide runs the command's rule on the facts.
 func (c *Command) Decide(f *Facts) ([]Emitted, error) {
 	emitted, err := c.Type.decide(c, f)
@@ -195,6 +247,19 @@ func (c *Command) Decide(f *Facts) ([]Emitted, error) {
 		}
 	}
 	return emitted, err
+}
+
+// Gives reports whether field i of the command holds anything.
+func (c *Command) Gives(i int) bool {
+	switch at := c.Type.Slot(c.Body, i).(type) {
+	case *int64:
+		return *at != 0
+	case *string:
+		return *at != ""
+	case *time.Time:
+		return !at.IsZero()
+	}
+	return true
 }
 
 // Refers is the position of the event the command refers to, if it refers to one.

@@ -73,7 +73,8 @@ type Registry struct {
 	prefixes map[string]*Module
 }
 
-// NewRegistry checks that no two modules share a name, a noun, a prefix of streams or an event type.
+// NewRegistry checks that no two modules share a name, a noun, a prefix of streams or an event type, and that every command says what
+// it is to the policy.
 func NewRegistry(modules ...Module) (*Registry, error) {
 	r := &Registry{events: map[string]*EventType{}, prefixes: map[string]*Module{}}
 	for i := range modules {
@@ -83,6 +84,11 @@ func NewRegistry(modules ...Module) (*Registry, error) {
 		}
 		if m.Prefix != "" && strings.IndexByte(m.Prefix, ':') != len(m.Prefix)-1 {
 			return nil, fmt.Errorf("es: the stream prefix %q of module %q must end in its only colon", m.Prefix, m.Name)
+		}
+		for j := range m.Commands {
+			if c := &m.Commands[j]; !c.Needs.OfCommand() {
+				return nil, fmt.Errorf("es: the command %q of module %q does not say what it is to the policy: add For", c.Name, m.Name)
+			}
 		}
 		for j := range m.Events {
 			t := m.Events[j] // a copy: modules may share their tables between registries

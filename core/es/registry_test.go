@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"daybook/core/access"
 	"daybook/core/es"
 )
 
@@ -147,6 +148,20 @@ func TestFoldKeepsWhatEveryStreamHas(t *testing.T) {
 		err := r.Fold(&got, &es.Recorded{Stream: "mark:1", Version: version, Position: 40, Type: "Marked", Schema: 3, Data: []byte(`{"number":1}`)})
 		if !errors.Is(err, es.ErrCorrupt) || got != want {
 			t.Errorf("version %d after 3: %+v, %v; want ErrCorrupt and no change", version, got, err)
+		}
+	}
+}
+
+func TestRegistryRefusesACommandThatDoesNotSayWhatItIsToThePolicy(t *testing.T) {
+	mark := es.Rule("mark", "Make a mark.", func(es.Decision[int64], *struct{ es.Common }) ([]es.Emitted, error) { return nil, nil })
+	m := markers()
+	for _, c := range []struct {
+		command es.CommandType
+		refused bool
+	}{{mark, true}, {mark.For("unheard of"), true}, {mark.For(access.Read), true}, {mark.For(access.Govern), false}} {
+		m.Commands = []es.CommandType{c.command}
+		if _, err := es.NewRegistry(m); (err != nil) != c.refused || c.refused && !strings.Contains(err.Error(), `the command "mark" of module "marks"`) {
+			t.Errorf("%q: got %v", c.command.Needs, err)
 		}
 	}
 }

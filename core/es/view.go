@@ -60,7 +60,7 @@ func (r *Registry) ViewsShape() Hash {
 	return Hash(h.Sum(nil))
 }
 
-// Value is one field's value: Str for kinds that are strings, Int for integers, microseconds since 1970 for times.
+// Value is one field's value: Str for kinds that are strings, several texts parted by line breaks, Int for integers, microseconds since 1970 for times.
 type Value struct {
 	Str string
 	Int int64
@@ -83,9 +83,10 @@ func (v Value) Compare(w Value) int {
 // Document is one stream as a view shows it.
 type Document struct {
 	ID      string
-	Version Version // of the stream that it reflects
-	Values  []Value // one per field of the view
-	Parked  string  // why the stream's next event could not be projected; "" while all is well
+	Version Version  // of the stream that it reflects
+	Values  []Value  // one per field of the view
+	Readers []string // the subjects whose own it is, the owner first; nil: nobody's
+	Parked  string   // why the stream's next event could not be projected; "" while all is well
 }
 
 // Field finds a field by name, or -1.
@@ -115,11 +116,35 @@ func (v *View) AppendJSON(dst []byte, values []Value) []byte {
 			dst = append(dst, '"')
 			dst = AppendTime(dst, time.UnixMicro(values[i].Int))
 			dst = append(dst, '"')
+		case k == KindTexts:
+			dst = appendTexts(dst, values[i])
 		default:
 			dst = AppendString(dst, values[i].Str)
 		}
 	}
 	return append(dst, '}')
+}
+
+// TextsValue is the Value of a KindTexts.
+func TextsValue(texts []string) Value { return Value{Str: strings.Join(texts, "\n")} }
+
+// Texts are the texts of the Value of a KindTexts.
+func (v Value) Texts() []string {
+	if v.Str == "" {
+		return nil
+	}
+	return strings.Split(v.Str, "\n")
+}
+
+func appendTexts(dst []byte, v Value) []byte {
+	dst = append(dst, '[')
+	for i, text := range v.Texts() {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = AppendString(dst, text)
+	}
+	return append(dst, ']')
 }
 
 // Words splits s for searching: maximal runs of letters, marks and numbers, case-folded.

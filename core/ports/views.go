@@ -85,6 +85,7 @@ type ParkedDocument struct{ View, ID, Reason string }
 type Query struct {
 	Filters []Filter
 	Words   []string // folded as es.Words does; each must equal or begin a word of a Search field
+	Reader  string   // only documents that have it among their Readers; "": all
 	Sort    int      // the field to sort by; ties are broken by id, in the same direction
 	Desc    bool
 	After   *Cursor // nil: from the start

@@ -33,7 +33,8 @@ func TestEveryCommandOfTheReadmeWorksAsWritten(t *testing.T) {
 	}
 	text, _ := readme(t)
 	addr, store := freeAddr(t), filepath.Join(t.TempDir(), "store")
-	own := strings.NewReplacer("127.0.0.1:8080", addr, "daybook-data", store)
+	_, guarded, _ := strings.Cut(freeAddr(t), ":")
+	own := strings.NewReplacer("127.0.0.1:8080", addr, "daybook-data", store, "8085", guarded, ".cache/daybook", filepath.Join(t.TempDir(), "daybook"))
 	var serves int
 	var tour []string
 	for _, block := range shellBlocks(text) {
@@ -58,7 +59,10 @@ func TestEveryCommandOfTheReadmeWorksAsWritten(t *testing.T) {
 		"MoneyDeposited,70,70,",                                   // the statement
 		`"balance":1300,"events":[{"id":"evt-8","eventType":"EntryCorrected"`, `"code":"already_corrected"`,
 		"events are as they were written", "evt-5 is in the ledger as it is shown",
-		`"balance":1370`, // found in the list
+		`"balance":1370`,                                           // found in the list
+		"so it needs --auth.mode required", "refused, exit code 8", // the address that others reach
+		`{"account":"acc-1","version":1,`, `"code":"unauthenticated"`, "(forbidden)", "refused, exit code 5", " 429 ",
+		"of tina has ended.", "was revoked", "no credential was sent", "no tokens are taken here", "forbidden", "KeyRevoked", // the audit log
 		"The configuration is right.",
 		"2        2       5              0        1         0", // the import
 		"2        0       0              5        1         0", // and the same again

@@ -17,6 +17,7 @@ import (
 	"daybook/adapters/memstore"
 	"daybook/adapters/memviews"
 	"daybook/adapters/wire"
+	"daybook/core/access"
 	"daybook/core/account"
 	"daybook/core/engine"
 	"daybook/core/es"
@@ -220,7 +221,8 @@ func TestTheCommandsOfTheExamplesAreDecidedAndTheirEventsAreAsDescribed(t *testi
 	store := memstore.New()
 	defer store.Close()
 	e := engine.New(engine.Options{
-		Registry: registry, Store: store, Bus: &published, Views: memviews.New(registry), Observer: ports.Silent{},
+		Anonymous: access.Local,
+		Registry:  registry, Store: store, Bus: &published, Views: memviews.New(registry), Observer: ports.Silent{},
 		Now: func() time.Time { return time.Date(2025, 10, 28, 9, 0, 0, 0, time.UTC) }, EventsTopic: "daybook.events", Source: "/daybook",
 	})
 	ctx, cancel := context.WithCancel(t.Context())
@@ -237,14 +239,14 @@ func TestTheCommandsOfTheExamplesAreDecidedAndTheirEventsAreAsDescribed(t *testi
 		if err != nil {
 			t.Fatalf("%s: %v", command, err)
 		}
-		if _, err := e.Execute(ctx, envelope.Request(es.Metadata{Principal: "local"})); err != nil {
+		if _, err := e.Execute(ctx, envelope.Request(es.Metadata{})); err != nil {
 			t.Fatalf("%s: %v", command, err)
 		}
 	}
 	execute("create")
 	execute("create", "acc-101", "acc-102", "cmd-1", "other-1")
 	execute("create", "acc-101", "acc-103", "cmd-1", "other-2")
-	for _, command := range []string{"deposit", "withdraw", "transfer", "correct", "set-overdraft-limit", "freeze", "unfreeze", "close"} {
+	for _, command := range []string{"deposit", "withdraw", "transfer", "correct", "set-overdraft-limit", "freeze", "unfreeze", "add-holder", "remove-holder", "close"} {
 		execute(command)
 	}
 	seen := map[string]bool{}

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"daybook/core/access"
 	"daybook/core/engine"
 	"daybook/core/es"
 	"daybook/core/ports"
@@ -35,7 +36,8 @@ func twoAxes(b *testing.B, store ports.Store) {
 	defer func() { stop(); running.Wait() }()
 	restart := func() *engine.Engine {
 		return engine.New(engine.Options{
-			Registry: registry, Store: store, Bus: noBus{}, Views: &noViews{}, Observer: ports.Silent{}, Now: time.Now, SnapshotEvery: snapshotEvery,
+			Anonymous: access.Local,
+			Registry:  registry, Store: store, Bus: noBus{}, Views: &noViews{}, Observer: ports.Silent{}, Now: time.Now, SnapshotEvery: snapshotEvery,
 		})
 	}
 	e := restart()

@@ -12,6 +12,7 @@ import (
 
 	"daybook/adapters/memviews"
 	"daybook/adapters/pebblestore"
+	"daybook/core/access"
 	"daybook/core/engine"
 	"daybook/core/es"
 	"daybook/core/ports"
@@ -75,7 +76,8 @@ func startLarge(b *testing.B, registry *es.Registry, open func() ports.Store) *h
 			b.Fatal(err)
 		}
 		fill(b, engine.New(engine.Options{
-			Registry: registry, Store: store, Bus: noBus{}, Views: v, Observer: ports.Silent{}, Now: time.Now, EventsTopic: "events", SnapshotEvery: snapshotEvery,
+			Anonymous: access.Local,
+			Registry:  registry, Store: store, Bus: noBus{}, Views: v, Observer: ports.Silent{}, Now: time.Now, EventsTopic: "events", SnapshotEvery: snapshotEvery,
 		}))
 		return func() {
 			if err := errors.Join(v.Close(), store.Close()); err != nil {

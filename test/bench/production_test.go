@@ -24,6 +24,7 @@ import (
 	"daybook/adapters/rabbitbus"
 	"daybook/adapters/watermillbus"
 	"daybook/adapters/wire"
+	"daybook/core/access"
 	"daybook/core/engine"
 	"daybook/core/es"
 	"daybook/core/ports"
@@ -104,7 +105,8 @@ func BenchmarkProductionProject(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			for b.Loop() {
 				fill(b, engine.New(engine.Options{
-					Registry: registry, Store: store, Bus: noBus{}, Views: open(), Observer: ports.Silent{}, Now: time.Now, EventsTopic: "events",
+					Anonymous: access.Local,
+					Registry:  registry, Store: store, Bus: noBus{}, Views: open(), Observer: ports.Silent{}, Now: time.Now, EventsTopic: "events",
 				}))
 			}
 			b.ReportMetric(float64(replayEvents)*float64(b.N)/b.Elapsed().Seconds(), "events/s")
@@ -124,7 +126,8 @@ func BenchmarkProductionRelay(b *testing.B) {
 		topic := prefix + ".events"
 		relayed := watching{to: events, done: make(chan struct{})}
 		e := engine.New(engine.Options{
-			Registry: registry, Store: store, Bus: bus, Views: &noViews{}, Observer: &relayed, Now: time.Now, EventsTopic: topic, Source: "/bench",
+			Anonymous: access.Local,
+			Registry:  registry, Store: store, Bus: bus, Views: &noViews{}, Observer: &relayed, Now: time.Now, EventsTopic: topic, Source: "/bench",
 		})
 		ctx, stop := context.WithCancel(b.Context())
 		var running sync.WaitGroup
@@ -161,7 +164,8 @@ func BenchmarkProductionExecute(b *testing.B) {
 	registry := accountsRegistry(b)
 	const accounts = 1000
 	e := engine.New(engine.Options{
-		Registry: registry, Store: store, Bus: noBus{}, Views: &noViews{}, Observer: ports.Silent{}, Now: time.Now, EventsTopic: "events",
+		Anonymous: access.Local,
+		Registry:  registry, Store: store, Bus: noBus{}, Views: &noViews{}, Observer: ports.Silent{}, Now: time.Now, EventsTopic: "events",
 	})
 	ctx, stop := context.WithCancel(b.Context())
 	var running sync.WaitGroup
@@ -170,7 +174,7 @@ func BenchmarkProductionExecute(b *testing.B) {
 	execute := func(line []byte) {
 		envelope, err := wire.DecodeEnvelope(registry, line)
 		if err == nil {
-			request := envelope.Request(es.Metadata{Principal: "bench"})
+			request := envelope.Request(es.Metadata{})
 			request.Key = "" // as a deposit without an idempotency key
 			_, err = e.Execute(b.Context(), request)
 		}
@@ -282,13 +286,14 @@ func applyByMessage(b *testing.B, store ports.Store, bus ports.Bus, prefix strin
 	const accounts = 100
 	applied := &watching{to: es.Position(accounts + commands), done: make(chan struct{})}
 	e := engine.New(engine.Options{
-		Registry: registry, Store: store, Bus: bus, Views: &noViews{}, Observer: applied, Now: time.Now, EventsTopic: prefix + ".events",
+		Anonymous: access.Local,
+		Registry:  registry, Store: store, Bus: bus, Views: &noViews{}, Observer: applied, Now: time.Now, EventsTopic: prefix + ".events",
 	})
 	ctx, stop := context.WithCancel(b.Context())
 	defer stop()
 	var running sync.WaitGroup
 	running.Go(func() { e.RunCommands(ctx) })
-	if err := msgapi.New(e, bus, registry).Subscribe(ctx, msgapi.Topic(prefix)); err != nil {
+	if err := msgapi.New(e, bus, registry, msgapi.Options{}).Subscribe(ctx, msgapi.Topic(prefix)); err != nil {
 		b.Fatal(err)
 	}
 	messages := make([]ports.Message, 0, accounts+commands)

@@ -13,6 +13,7 @@ import (
 
 	"daybook/adapters/memviews"
 	"daybook/adapters/pebblestore"
+	"daybook/core/access"
 	"daybook/core/account"
 	"daybook/core/engine"
 	"daybook/core/es"
@@ -36,7 +37,8 @@ func BenchmarkReplay(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			for b.Loop() {
 				fill(b, engine.New(engine.Options{
-					Registry: registry, Store: store, Bus: noBus{}, Views: views(), Observer: ports.Silent{}, Now: time.Now, EventsTopic: "events",
+					Anonymous: access.Local,
+					Registry:  registry, Store: store, Bus: noBus{}, Views: views(), Observer: ports.Silent{}, Now: time.Now, EventsTopic: "events",
 				}))
 			}
 			b.ReportMetric(float64(replayEvents)*float64(b.N)/b.Elapsed().Seconds(), "events/s")
@@ -50,7 +52,8 @@ func BenchmarkRebuild(b *testing.B) {
 	registry := accountsRegistry(b)
 	writeHistory(b, store, registry, replayEvents, 10_000)
 	e := engine.New(engine.Options{
-		Registry: registry, Store: store, Bus: noBus{}, Views: memviews.New(registry), Observer: ports.Silent{}, Now: time.Now, EventsTopic: "events",
+		Anonymous: access.Local,
+		Registry:  registry, Store: store, Bus: noBus{}, Views: memviews.New(registry), Observer: ports.Silent{}, Now: time.Now, EventsTopic: "events",
 	})
 	fill(b, e)
 	tick := time.NewTicker(time.Millisecond)

@@ -10,6 +10,7 @@ import (
 
 	"daybook/adapters/pebblestore"
 	"daybook/adapters/wire"
+	"daybook/core/access"
 	"daybook/core/engine"
 	"daybook/core/es"
 	"daybook/core/ports"
@@ -30,7 +31,8 @@ func pastBalance(b *testing.B, store ports.Store) {
 	head := deposits(b, store, registry, "short", 0, short)
 	deposits(b, store, registry, "long", head, long)
 	e := engine.New(engine.Options{
-		Registry: registry, Store: store, Bus: noBus{}, Views: &noViews{}, Observer: ports.Silent{}, Now: time.Now, SnapshotEvery: snapshotEvery,
+		Anonymous: access.Local,
+		Registry:  registry, Store: store, Bus: noBus{}, Views: &noViews{}, Observer: ports.Silent{}, Now: time.Now, SnapshotEvery: snapshotEvery,
 	})
 	ctx, stop := context.WithCancel(b.Context())
 	var running sync.WaitGroup
@@ -143,7 +145,8 @@ func appendDeposits(b *testing.B, store ports.Store, every int) {
 	registry := accountsRegistry(b)
 	const accounts = 100
 	e := engine.New(engine.Options{
-		Registry: registry, Store: store, Bus: noBus{}, Views: &noViews{}, Observer: ports.Silent{}, Now: time.Now, SnapshotEvery: every,
+		Anonymous: access.Local,
+		Registry:  registry, Store: store, Bus: noBus{}, Views: &noViews{}, Observer: ports.Silent{}, Now: time.Now, SnapshotEvery: every,
 	})
 	ctx, stop := context.WithCancel(b.Context())
 	var running sync.WaitGroup
@@ -153,7 +156,7 @@ func appendDeposits(b *testing.B, store ports.Store, every int) {
 	execute := func(line []byte) {
 		envelope, err := wire.DecodeEnvelope(registry, line)
 		if err == nil {
-			request := envelope.Request(es.Metadata{Principal: "bench"})
+			request := envelope.Request(es.Metadata{})
 			request.Key = ""
 			_, err = e.Execute(b.Context(), request)
 		}

@@ -14,6 +14,7 @@ import (
 	"daybook/adapters/rabbitbus"
 	"daybook/adapters/watermillbus"
 	"daybook/adapters/wire"
+	"daybook/core/access"
 	"daybook/core/account"
 	"daybook/core/engine"
 	"daybook/core/es"
@@ -65,7 +66,7 @@ func TestAnotherServiceGetsEveryEventOnceAndInOrderAlsoWhenItFallsOver(t *testin
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := e.Execute(ctx, envelope.Request(es.Metadata{Principal: "local"})); err != nil {
+		if _, err := e.Execute(ctx, envelope.Request(es.Metadata{})); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -109,7 +110,8 @@ func ledger(ctx context.Context, t *testing.T, url, prefix string) (*engine.Engi
 	}
 	store := memstore.New()
 	e := engine.New(engine.Options{
-		Registry: registry, Store: store, Bus: bus, Views: memviews.New(registry), Observer: ports.Silent{}, Now: time.Now,
+		Anonymous: access.Local,
+		Registry:  registry, Store: store, Bus: bus, Views: memviews.New(registry), Observer: ports.Silent{}, Now: time.Now,
 		EventsTopic: prefix + "events", Source: "/daybook",
 	})
 	var running sync.WaitGroup

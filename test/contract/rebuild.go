@@ -12,6 +12,7 @@ import (
 	"pgregory.net/rapid"
 
 	"daybook/adapters/memstore"
+	"daybook/core/access"
 	"daybook/core/account"
 	"daybook/core/engine"
 	"daybook/core/es"
@@ -31,7 +32,8 @@ func Rebuilt(t *testing.T, open func(t *testing.T, r *es.Registry) ports.Views) 
 		store := memstore.New()
 		defer func() { _ = store.Close() }()
 		l := &living{t: rt, store: store, versions: map[string]es.Version{}, engine: engine.New(engine.Options{
-			Registry: registry, Store: store, Bus: quietBus{}, Views: views, Observer: ports.Silent{}, Now: time.Now, EventsTopic: "events",
+			Anonymous: access.Local,
+			Registry:  registry, Store: store, Bus: quietBus{}, Views: views, Observer: ports.Silent{}, Now: time.Now, EventsTopic: "events",
 		})}
 		ctx, stop := context.WithCancel(t.Context())
 		var running sync.WaitGroup

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"daybook/adapters/memstore"
+	"daybook/core/access"
 	"daybook/core/account"
 	"daybook/core/engine"
 	"daybook/core/es"
@@ -50,7 +51,8 @@ func Restored(t *testing.T, open func(t *testing.T, r *es.Registry) ports.Views)
 			shows := func(s ports.Store, want int64) (told int) {
 				failures := &failures{}
 				e := engine.New(engine.Options{
-					Registry: registry, Store: s, Bus: quietBus{}, Views: views, Observer: failures, Now: time.Now, EventsTopic: "events",
+					Anonymous: access.Local,
+					Registry:  registry, Store: s, Bus: quietBus{}, Views: views, Observer: failures, Now: time.Now, EventsTopic: "events",
 				})
 				ctx, stop := context.WithCancel(t.Context())
 				var running sync.WaitGroup

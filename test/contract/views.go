@@ -38,6 +38,7 @@ func Views(t *testing.T, open func(t *testing.T, r *es.Registry) ports.Views) {
 		"readers never see half of a Write":                                                 (*viewsCase).wholeWrites,
 		"a page after another repeats none of its documents, whatever is written between":   (*viewsCase).writesBetweenPages,
 		"lists agree with a naive model for any documents, filters, words, sorts and pages": (*viewsCase).agreesWithModel,
+		"a List for a reader has the documents that they are a reader of, and no others":    (*viewsCase).forReader,
 		"a call whose context has ended gives its error":                                    (*viewsCase).endedContext,
 		"a set beside is built without a change to what readers see":                        (*viewsCase).besideBuilt,
 		"the set beside is found again as far as it was built":                              (*viewsCase).besideResumed,
@@ -77,10 +78,10 @@ type viewsCase struct {
 // document is what an account shows at a version.
 func (c *viewsCase) document(id string, version es.Version, a account.Account) es.Document {
 	created := time.Date(2026, 1, 1, 10, 0, 0, 0, time.UTC)
-	return es.Document{ID: id, Version: version, Values: c.module.View.Values(id, &es.Folded{
+	return c.module.Document(&es.Folded{
 		Stream: c.module.Stream(id), Version: version, Position: es.Position(version), State: a,
 		CreatedAt: created, UpdatedAt: created.Add(time.Duration(version) * time.Second),
-	})}
+	})
 }
 
 // holding is the document of an open account with a balance.
@@ -158,7 +159,7 @@ func (c *viewsCase) same(got, want []es.Document) {
 }
 
 func sameDocument(a, b es.Document) bool {
-	return a.ID == b.ID && a.Version == b.Version && a.Parked == b.Parked && slices.Equal(a.Values, b.Values)
+	return a.ID == b.ID && a.Version == b.Version && a.Parked == b.Parked && slices.Equal(a.Values, b.Values) && slices.Equal(a.Readers, b.Readers)
 }
 
 func describe(documents []es.Document) string {

@@ -125,6 +125,40 @@ func (c *viewsCase) wholeWrites() {
 	reading.Wait()
 }
 
+func (c *viewsCase) forReader() {
+	of := func(id string, version es.Version, owner string, holders ...string) es.Document {
+		return c.document(id, version, account.Account{Owner: owner, Holders: holders, Currency: "EUR", Status: account.Open})
+	}
+	finds := func(reader string, ids ...string) {
+		c.Helper()
+		page, err := c.views.List(c.Context(), c.module.Name, ports.Query{Reader: reader, Limit: 10})
+		c.must(err)
+		var got []string
+		for _, d := range page.Documents {
+			got = append(got, d.ID)
+		}
+		if !slices.Equal(got, ids) {
+			c.Errorf("%q finds %v, want %v", reader, got, ids)
+		}
+	}
+	c.write(of("a", 1, "Ann"), of("b", 1, "Bob", "Ann", "Eve"))
+	c.open()
+	c.write(of("c", 1, "Eve"), of("d", 1, "Ann", "Bob"))
+	finds("Ann", "a", "b", "d")
+	finds("Bob", "b", "d")
+	finds("ann")
+	finds("An")
+	c.write(of("b", 2, "Bob", "Eve"), of("a", 1, "Ann"))
+	finds("Ann", "a", "d")
+	finds("Eve", "b", "c")
+	parked := of("d", 2, "Ann")
+	parked.Parked = "unreadable"
+	c.write(parked)
+	finds("Ann", "a")
+	finds("Bob", "b")
+	finds("", "a", "b", "c")
+}
+
 func (c *viewsCase) writesBetweenPages() {
 	c.open()
 	for i := range 30 {
@@ -221,6 +255,9 @@ func (c *viewsCase) expected(model map[string]es.Document, q ports.Query) (docum
 }
 
 func (c *viewsCase) matches(d es.Document, q ports.Query) bool {
+	if q.Reader != "" && !slices.Contains(d.Readers, q.Reader) {
+		return false
+	}
 	for _, f := range q.Filters {
 		v := d.Values[f.Field]
 		if f.Min != nil && v.Compare(*f.Min) < 0 || f.Max != nil && v.Compare(*f.Max) > 0 {
@@ -246,19 +283,20 @@ func (c *viewsCase) drawDocument(t *rapid.T) es.Document {
 	id := rapid.StringMatching(`(acc-0|acc-1|b|B)[0-3]?`).Draw(t, "id")
 	version := es.Version(rapid.IntRange(1, 3).Draw(t, "version"))
 	created := time.Date(2026, 1, 1, 0, 0, rapid.IntRange(-2, 2).Draw(t, "created"), 0, time.UTC)
-	d := es.Document{ID: id, Version: version, Values: c.module.View.Values(id, &es.Folded{
+	d := c.module.Document(&es.Folded{
 		Stream: c.module.Stream(id), Version: version, Position: 1, CreatedAt: created, UpdatedAt: created,
 		State: account.Account{
 			Owner:    rapid.SampledFrom([]string{"Ann Lee", "ann-marie LEE", "Åsa Öberg", "ÅSA", "b2b 0", "Straße 7", "日本 銀行", "..."}).Draw(t, "owner"),
 			Currency: rapid.SampledFrom([]string{"EUR", "JPY"}).Draw(t, "currency"),
 			Status:   rapid.SampledFrom([]string{account.Open, account.Frozen, account.Closed}).Draw(t, "status"),
 			Balance:  rapid.OneOf(rapid.Int64Range(-2, 2), rapid.SampledFrom([]int64{-es.MaxAmount, es.MaxAmount})).Draw(t, "balance"),
+			Holders:  rapid.SliceOfNDistinct(rapid.SampledFrom([]string{"Åsa Öberg", "eve", "\"x\" & y"}), 0, 3, rapid.ID).Draw(t, "holders"),
 		},
-	})}
+	})
 	if rapid.IntRange(0, 9).Draw(t, "parked") == 0 {
 		d.Parked = "unreadable"
 		if rapid.Bool().Draw(t, "without values") {
-			d.Values = nil
+			d.Values, d.Readers = nil, nil
 		}
 	}
 	return d
@@ -286,6 +324,9 @@ func (c *viewsCase) drawQuery(t *rapid.T, model map[string]es.Document) ports.Qu
 		Sort:  rapid.SampledFrom(sorted).Draw(t, "sort"),
 		Desc:  rapid.Bool().Draw(t, "descending"),
 		Limit: rapid.IntRange(1, 8).Draw(t, "limit"),
+	}
+	if rapid.IntRange(0, 2).Draw(t, "for a reader") == 0 {
+		q.Reader = rapid.SampledFrom([]string{"Ann Lee", "Åsa Öberg", "eve", "\"x\" & y", "e", "nobody"}).Draw(t, "reader")
 	}
 	for i := range fields {
 		if fields[i].Lookup == es.NoLookup || rapid.IntRange(0, 3).Draw(t, "filter by "+fields[i].Name) != 0 {

@@ -17,6 +17,7 @@ import (
 	"daybook/adapters/memviews"
 	"daybook/adapters/msgapi"
 	"daybook/adapters/watermillbus"
+	"daybook/core/access"
 	"daybook/core/account"
 	"daybook/core/engine"
 	"daybook/core/es"
@@ -83,7 +84,8 @@ func inMemory(t *testing.T, bus ports.Bus) (base string) {
 	}
 	store, views := memstore.New(), memviews.New(registry)
 	e := engine.New(engine.Options{
-		Registry: registry, Store: store, Bus: bus, Views: views, Observer: ports.Silent{}, Now: time.Now,
+		Anonymous: access.Local,
+		Registry:  registry, Store: store, Bus: bus, Views: views, Observer: ports.Silent{}, Now: time.Now,
 		EventsTopic: eventsTopic, CommandsTopic: commandsTopic, Source: "/unruly",
 	})
 	ctx, stop := context.WithCancel(context.Background())
@@ -91,7 +93,7 @@ func inMemory(t *testing.T, bus ports.Bus) (base string) {
 	for _, run := range []func(context.Context){e.RunCommands, e.RunRelay, e.RunProjector} {
 		running.Go(func() { run(ctx) })
 	}
-	if err := msgapi.New(e, bus, registry).Subscribe(ctx, commandsTopic); err != nil {
+	if err := msgapi.New(e, bus, registry, msgapi.Options{}).Subscribe(ctx, commandsTopic); err != nil {
 		t.Fatal(err)
 	}
 	server := httptest.NewServer(httpapi.New(httpapi.Options{Engine: e, Lifetime: ctx}))

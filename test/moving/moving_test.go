@@ -15,6 +15,7 @@ import (
 	"daybook/adapters/memstore"
 	"daybook/adapters/wire"
 	"daybook/app"
+	"daybook/core/access"
 	"daybook/core/engine"
 	"daybook/core/es"
 	"daybook/core/ports"
@@ -49,7 +50,7 @@ func answers(t *testing.T, c app.Config, commands []string) []string {
 		if err != nil {
 			t.Fatal(err)
 		}
-		answer, err := a.Engine().Execute(ctx, envelope.Request(es.Metadata{Principal: "test"}))
+		answer, err := a.Engine().Execute(access.As(ctx, access.Local), envelope.Request(es.Metadata{}))
 		all = append(all, fmt.Sprintf("%d %d %d %v %v", answer.Version, answer.Position, answer.Balance, answer.Events, err))
 	}
 	stop()

@@ -3,6 +3,7 @@
 package voucher
 
 import (
+	"daybook/core/access"
 	"daybook/core/es"
 	"daybook/core/fault"
 )
@@ -64,10 +65,10 @@ func Module() es.Module {
 		Commands: []es.CommandType{
 			es.Rule("issue", "Issue a voucher.", decideIssue,
 				es.IntField("worth", es.KindAmount, "What it is worth, in minor units.", func(c *issue) *int64 { return &c.Worth }),
-			).Creating().Emits("VoucherIssued"),
+			).For(access.Create).Emits("VoucherIssued"),
 			es.Rule("redeem", "Redeem the voucher.", decideRedeem,
 				es.StringField("by", es.KindText, "Who redeems it.", func(c *redeem) *string { return &c.By }),
-			).Emits("VoucherRedeemed"),
+			).For(access.Use).Emits("VoucherRedeemed"),
 		},
 		Events: []es.EventType{
 			es.EventOf("The voucher was issued.",

@@ -1,0 +1,112 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"daybook/core/access"
+	"daybook/core/fault"
+)
+
+// forEverybody reports whether the path is that of a probe or of documentation, which say nothing of accounts.
+func forEverybody(path string) bool {
+	switch path {
+	case "/livez", "/readyz", "/openapi.json", "/docs":
+		return true
+	}
+	return strings.HasPrefix(path, "/docs/")
+}
+
+// admit finds out who sends the request, and puts that into its context. Whoever may not send more now, or cannot say who they are,
+// gets no further.
+func (s *server) admit(w http.ResponseWriter, r *http.Request) error {
+	if forEverybody(r.URL.Path) {
+		return nil
+	}
+	p, err := s.Authenticate(r)
+	if err != nil {
+		if errors.Is(err, access.ErrUnauthenticated) && !s.limits.failed(address(r)) {
+			return errRateLimited.After(time.Second)
+		}
+		return err
+	}
+	if err := s.limits.take(p.Subject, w.Header()); err != nil {
+		return err
+	}
+	ctx := access.As(access.WithRequest(r.Context(), requestIDOf(w)), p)
+	*r = *r.WithContext(ctx) // in place, for those around who look at what the mux finds
+	return nil
+}
+
+// localName reports whether a header Host names an address, or this machine.
+func localName(host string) bool {
+	name := host
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		name = h
+	}
+	return name == "localhost" || net.ParseIP(strings.Trim(name, "[]")) != nil
+}
+
+// need asks the policy for what no account is concerned with.
+func need(r *http.Request, right access.Operation) error {
+	_, err := access.Of(r.Context()).Grant(right)
+	return err
+}
+
+// address is the peer of the connection. What a header says of whom it speaks for anybody can write.
+func address(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr
+	}
+	return host
+}
+
+// entry is what the audit log says of a request.
+func entry(r *http.Request, requestID, outcome, detail string) access.Entry {
+	return access.Entry{
+		Subject: subject(r), Action: action(r), Target: r.URL.RequestURI(), Outcome: outcome, RequestID: requestID, Address: address(r), Detail: detail,
+	}
+}
+
+// action names the operation: the route if one was found.
+func action(r *http.Request) string {
+	if strings.HasPrefix(r.Pattern, "/v1/") {
+		return r.Method + " " + r.Pattern
+	}
+	return r.Method
+}
+
+// recordBegin writes that a privileged action begins, unless the policy forbids it.
+func (s *server) recordBegin(r *http.Request, requestID string, right access.Operation) error {
+	if err := need(r, right); err != nil {
+		return err
+	}
+	return s.Audit.Record(r.Context(), entry(r, requestID, access.Begun, ""))
+}
+
+// noteRefusal writes down who was refused what, if that was for who they are; detail says more where a request is many.
+func (s *server) noteRefusal(r *http.Request, requestID string, err error, detail string) {
+	f := fault.Of(err)
+	if f.Kind != fault.Denied && !errors.Is(err, access.ErrForbidden) || errors.Is(err, errCrossSite) || errors.Is(err, errForeignHost) {
+		return
+	}
+	if cause := errors.Unwrap(f); cause != nil && detail == "" {
+		detail = cause.Error()
+	}
+	s.Audit.Note(entry(r, requestID, f.Code, detail))
+}
+
+// noAudit is the log of a process that keeps none.
+type noAudit struct{}
+
+func (noAudit) Record(context.Context, access.Entry) error { return nil }
+func (noAudit) Note(access.Entry)                          {}
+
+func (noAudit) Entries(context.Context, uint64, time.Time, int) ([]access.Entry, error) {
+	return nil, nil
+}
