@@ -8,6 +8,7 @@ require (
 	github.com/Shopify/toxiproxy/v2 v2.5.0 // tests: a network that cuts, stalls and slows
 	github.com/ThreeDotsLabs/watermill v1.5.1 // publishers, subscribers and a router that brokers plug into
 	github.com/ThreeDotsLabs/watermill-sql/v4 v4.1.2 // tests: the feed for services with stock Watermill, as docs/watermill.md shows
+	github.com/anishathalye/porcupine v1.3.1 // tests: is a history of several clients linearizable
 	github.com/cockroachdb/pebble/v2 v2.1.7 // the embedded store: an LSM tree in pure Go
 	github.com/danielgtaylor/huma/v2 v2.37.2 // the types of an OpenAPI 3.1 document, content negotiation
 	github.com/elastic/elastic-transport-go/v8 v8.9.0 // connections to Elasticsearch: several nodes, retries of those that are down

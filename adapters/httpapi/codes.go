@@ -20,7 +20,7 @@ var known = []*fault.Fault{
 	errNoRoute, errInvalidPath, errInvalidID, errMethod, errBodyTooLarge, errBodyBroken, errTimeout, errMediaType, errInvalidHeader,
 	errInvalidParam, errInvalidCursor, errLineTooLong, errTooManyLines, errTooManyStreams, errBrokenOff, errNoAPI, errCrossSite,
 	access.ErrUnauthenticated, access.ErrForbidden, engine.ErrNotAccepted,
-	engine.ErrOverloaded, engine.ErrStopping, engine.ErrVersionMismatch, engine.ErrKeyMismatch, engine.ErrEffectiveInFuture,
+	engine.ErrOverloaded, engine.ErrStopping, engine.ErrClientLeft, engine.ErrVersionMismatch, engine.ErrKeyMismatch, engine.ErrEffectiveInFuture,
 	engine.ErrAtomicRefused, engine.ErrStreamUnreadable, engine.ErrNoVersion, engine.ErrNoEvent, engine.ErrPositionAhead,
 	engine.ErrViewBehind, engine.ErrNoCheckpoints, engine.ErrNoOperation, engine.ErrRebuildRunning, engine.ErrNoArchive, engine.ErrArchiveUnbacked, engine.ErrArchiveRunning, engine.ErrBehindFailure,
 	ports.ErrArchiveUnavailable, ports.ErrArchiveMissing, ports.ErrArchiveDamaged, ports.ErrBackupRefused, ports.ErrBackupElsewhere, engine.ErrOtherLedger, engine.ErrImportUnfinished,

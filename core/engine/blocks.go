@@ -15,7 +15,7 @@ import (
 // together: most blocks need not be looked into. All methods may be called concurrently.
 type blocks struct {
 	*snapshots
-	turn chan struct{} // one stream is read at a time, one block after another: several who ask for it share the work
+	reading ports.Turn // one stream is read at a time, one block after another: several who ask for it share the work
 
 	mu        sync.Mutex
 	summaries *recent[es.StreamID, []es.Summary] // of the first blocks of a stream, without gap; only added to
@@ -42,7 +42,7 @@ const (
 
 func newBlocks(s *snapshots) *blocks {
 	return &blocks{
-		snapshots: s, turn: make(chan struct{}, 1),
+		snapshots: s, reading: ports.NewTurn(context.Background()),
 		summaries: newRecent[es.StreamID, []es.Summary](streamsSummaries), used: newRecent[blockID, *es.Block](blocksInMemory),
 	}
 }
@@ -62,13 +62,11 @@ func (x *blocks) upTo(ctx context.Context, m *es.Module, stream es.StreamID, n i
 		if all := known(); len(all) >= n {
 			return all[:n:n], nil
 		}
-		select {
-		case x.turn <- struct{}{}:
-		case <-ctx.Done():
-			return nil, ctx.Err()
+		if err := x.reading.Take(ctx); err != nil {
+			return nil, err
 		}
 		err := func() error {
-			defer func() { <-x.turn }()
+			defer x.reading.End()
 			all := known()
 			if len(all) >= n {
 				return nil

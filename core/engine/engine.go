@@ -128,6 +128,8 @@ var (
 	ErrOverloaded = fault.New(fault.Unavailable, "overloaded", "Too many commands are waiting; nothing was done. Try again shortly.").After(time.Second)
 	// ErrStopping: the process is going down.
 	ErrStopping = fault.New(fault.Unavailable, "stopping", "Daybook is shutting down; nothing was done. Try again shortly.").After(time.Second)
+	// ErrClientLeft: the context of whoever sent the command ended before it was begun.
+	ErrClientLeft = fault.New(fault.Unavailable, "client_left", "The request had ended before the command was begun; nothing was done.")
 	// ErrVersionMismatch: the caller expected another version.
 	ErrVersionMismatch = fault.New(fault.Conflict, "version_mismatch", "The account is not at the expected version.")
 	// ErrKeyMismatch: the idempotency key was used for something else.

@@ -93,18 +93,20 @@ func (e *Engine) Submit(ctx context.Context, atomic bool, requests ...Request) (
 	return t, e.sequencer.submit(ctx, t, true)
 }
 
-// Wait gives the results in the order of the requests.
+// Wait gives the results in the order of the requests. Results that are there count, whatever else has ended.
 func (t *Ticket) Wait(ctx context.Context) ([]Result, error) {
+	var instead error
 	select {
 	case <-t.done:
 	case <-ctx.Done():
-		return nil, ports.ErrOutcomeUnknown.Because(ctx.Err())
+		instead = ports.ErrOutcomeUnknown.Because(ctx.Err())
 	case <-t.stopped:
-		select {
-		case <-t.done: // both were ready
-		default:
-			return nil, ErrStopping
-		}
+		instead = ErrStopping
+	}
+	select {
+	case <-t.done:
+	default:
+		return nil, instead
 	}
 	results := make([]Result, len(t.jobs))
 	for i := range t.jobs {

@@ -18,7 +18,7 @@ import (
 type projector struct {
 	*Options
 	snapshots *snapshots
-	mu        sync.Mutex   // held while the views that readers see are written
+	writing   ports.Turn   // held while the views that readers see are written
 	live      *folding     // of those views
 	open      bool         // they are open, and p.live is where they are
 	reached   es.Watermark // their checkpoint as written here
@@ -29,7 +29,7 @@ type projector struct {
 }
 
 func newProjector(o *Options, snapshots *snapshots) *projector {
-	p := &projector{Options: o, snapshots: snapshots, live: newFolding(o, snapshots, o.Views)}
+	p := &projector{Options: o, snapshots: snapshots, writing: ports.NewTurn(context.Background()), live: newFolding(o, snapshots, o.Views)}
 	p.live.shown = p.shown
 	return p
 }
@@ -52,9 +52,11 @@ const idlePoll = time.Second
 // run keeps the views up to date until ctx ends. token is that of the lease for shared views. The store is all it takes: with the
 // bus it is quicker, once that can be subscribed to.
 func (p *projector) run(ctx context.Context, token ports.Token) {
-	p.mu.Lock()
+	if p.writing.Take(ctx) != nil {
+		return
+	}
 	p.live.token, p.open = token, false // what another process has written meanwhile is not known here
-	p.mu.Unlock()
+	p.writing.End()
 	if !p.until(ctx, "fill the views", p.catchUp) {
 		return
 	}
@@ -129,8 +131,10 @@ func (p *projector) mind(ctx context.Context, beside *sync.WaitGroup) error {
 			}
 		})
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	if err := p.writing.Take(ctx); err != nil {
+		return err
+	}
+	defer p.writing.End()
 	progress, err := p.Views.Progress(ctx)
 	if err != nil {
 		return err
@@ -141,8 +145,10 @@ func (p *projector) mind(ctx context.Context, beside *sync.WaitGroup) error {
 
 // catchUp brings the views to the head and, unless they are, opens them.
 func (p *projector) catchUp(ctx context.Context) (err error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	if err := p.writing.Take(ctx); err != nil {
+		return err
+	}
+	defer p.writing.End()
 	if !p.open {
 		return p.start(ctx)
 	}

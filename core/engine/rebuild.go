@@ -108,9 +108,11 @@ func (p *projector) rebuild(ctx context.Context, resume bool, asked es.Position)
 	if err := p.catchUp(ctx); err != nil {
 		return nil, err
 	}
-	p.mu.Lock()
+	if err := p.writing.Take(ctx); err != nil {
+		return nil, err
+	}
 	token := p.live.token
-	p.mu.Unlock()
+	p.writing.End()
 	set, err := p.Views.Beside(ctx, token)
 	if err != nil {
 		return nil, err
@@ -194,8 +196,10 @@ func (p *projector) swap(ctx context.Context, next *folding) error {
 
 // together brings the views and those that are to follow them to one position, and holds both there while do runs.
 func (p *projector) together(ctx context.Context, next *folding, do func() error) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	if err := p.writing.Take(ctx); err != nil {
+		return err
+	}
+	defer p.writing.End()
 	if !p.open || p.live.token != next.token {
 		return ports.ErrCheckpointMoved.Say("The views changed hands, or could not be written, while they were built again.")
 	}

@@ -40,6 +40,8 @@ func (s *sequencer) submit(ctx context.Context, t *Ticket, wait bool) error {
 	select {
 	case <-s.stopped:
 		return ErrStopping
+	case <-ctx.Done():
+		return ctx.Err()
 	default:
 	}
 	if !wait {
@@ -104,8 +106,9 @@ func (s *sequencer) step(ctx context.Context, batch []*Ticket) {
 	w.reset()
 	live := batch[:0]
 	for _, t := range batch {
-		if t.ctx.Err() != nil { // the client has left, and nothing was begun
-			s.finish(t, t.ctx.Err())
+		if err := t.ctx.Err(); err != nil {
+			t.refuse(ErrClientLeft.Because(err))
+			s.finish(t, nil)
 			continue
 		}
 		live = append(live, t)

@@ -323,6 +323,13 @@ func TestTheQueue(t *testing.T) {
 		if events := w.feed(); len(events) != 1 || events[0].Stream != "b" {
 			t.Fatalf("got %d events", len(events))
 		}
+		for _, waiting := range []context.Context{ctx, context.Background()} { // and tells so whoever still waits
+			results, err := gone.Wait(waiting)
+			if err != nil {
+				t.Fatal(err)
+			}
+			wantErr(t, results[0].Err, ErrClientLeft)
+		}
 	})
 }
 

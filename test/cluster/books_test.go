@@ -6,6 +6,8 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+
+	"daybook/test/books"
 )
 
 // witness is a test inside a test: it notes what it is told is wrong.
@@ -39,11 +41,11 @@ func told() map[string]Final {
 		return &Answer{Status: http.StatusOK, Version: version, Position: position, Balance: balance}
 	}
 	return map[string]Final{
-		"k1": {Command{Key: "k1", Account: "a", Verb: "create"}, taken(1, 1, 0), false},
-		"k2": {Command{Key: "k2", Account: "a", Verb: "deposit", Amount: 9}, taken(2, 2, 9), false},
-		"k3": {Command{Key: "k3", Account: "b", Verb: "create"}, taken(1, 3, 0), false},
-		"k4": {Command{Key: "k4", Account: "a", Verb: "transfer", To: "b", Amount: 4}, taken(3, 5, 5), false},
-		"k5": {Command{Key: "k5", Account: "a", Verb: "withdraw", Amount: 40}, &Answer{Status: http.StatusUnprocessableEntity}, false},
+		"k1": {books.Command{Key: "k1", Account: "a", Verb: "create"}, taken(1, 1, 0), false},
+		"k2": {books.Command{Key: "k2", Account: "a", Verb: "deposit", Amount: 9}, taken(2, 2, 9), false},
+		"k3": {books.Command{Key: "k3", Account: "b", Verb: "create"}, taken(1, 3, 0), false},
+		"k4": {books.Command{Key: "k4", Account: "a", Verb: "transfer", To: "b", Amount: 4}, taken(3, 5, 5), false},
+		"k5": {books.Command{Key: "k5", Account: "a", Verb: "withdraw", Amount: 40}, &Answer{Status: http.StatusUnprocessableEntity}, false},
 	}
 }
 
@@ -61,7 +63,7 @@ func check(t *testing.T, events string, finals map[string]Final) (wrong []string
 		}
 		wrong = w.wrong
 	}()
-	ReadBooks(w, server.URL).CheckAnswers(w, finals)
+	CheckAnswers(w, ReadBooks(w, server.URL), finals)
 	return w.wrong
 }
 

@@ -11,6 +11,8 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"daybook/test/books"
 )
 
 // Answer is what a client heard of a command.
@@ -23,14 +25,11 @@ type Answer struct {
 	Version  int64
 	Position int64
 	Balance  int64
-	Events   []struct {
-		EventType         string
-		Version, Position int64
-	}
-	Body  string
-	Retry string // when a retry may succeed, as the header says
-	Sent  bool   // it may have arrived
-	Err   error
+	Events   []books.Ref
+	Body     string
+	Retry    string // when a retry may succeed, as the header says
+	Sent     bool   // it may have arrived
+	Err      error
 }
 
 // Taken reports that the command was accepted.
@@ -108,14 +107,17 @@ func Post(ctx context.Context, base, path, body, key string) *Answer {
 	return a
 }
 
+// wasRead is the word for success.
+const wasRead = "read"
+
 // read gets a document and says in a word how that went.
-func read(ctx context.Context, url string) string {
-	err := Get(ctx, url, nil)
+func read(ctx context.Context, url string, into any) string {
+	err := Get(ctx, url, into)
 	var op *net.OpError
 	status := &StatusError{}
 	switch {
 	case err == nil:
-		return "read"
+		return wasRead
 	case errors.As(err, &status):
 		return fmt.Sprintf("%d %s", status.Status, status.Code)
 	case errors.Is(err, context.DeadlineExceeded):

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
+
+	"daybook/test/books"
 )
 
 // Listener is a queue that another service has bound to the events. It gets nothing until it is checked.
@@ -50,7 +52,7 @@ func (l *Listener) with(t testing.TB, do func(*amqp.Channel) error) {
 
 // Check takes all messages and holds them against the books: every event came at least once, and for each account those that
 // came for the first time came in the order of its versions.
-func (l *Listener) Check(t testing.TB, b *Books, limit time.Duration) {
+func (l *Listener) Check(t testing.TB, b *books.Books, limit time.Duration) {
 	t.Helper()
 	seen, total := map[int64]bool{}, 0
 	versions := map[string]int64{}
@@ -81,7 +83,7 @@ func (l *Listener) Check(t testing.TB, b *Books, limit time.Duration) {
 }
 
 // take holds one message against the books.
-func take(d *amqp.Delivery, b *Books, seen map[int64]bool, versions map[string]int64) error {
+func take(d *amqp.Delivery, b *books.Books, seen map[int64]bool, versions map[string]int64) error {
 	text, _ := d.Headers["position"].(string)
 	position, err := strconv.ParseInt(text, 10, 64)
 	if err != nil || position < 1 || position > b.Head {
@@ -94,7 +96,7 @@ func take(d *amqp.Delivery, b *Books, seen map[int64]bool, versions map[string]i
 	e := &b.Events[position-1]
 	var body struct {
 		ID, Subject, Type string
-		Data              Event
+		Data              books.Event
 	}
 	if err := json.Unmarshal(d.Body, &body); err != nil {
 		return err

@@ -6,23 +6,19 @@ import (
 	"maps"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"sync"
 	"testing"
 	"time"
+
+	"daybook/test/books"
 )
 
-// Command is what a client wants done.
-type Command struct {
-	Key, Account, Verb string
-	To                 string // of a transfer
-	Amount             int64
-}
+// Path is where a command is sent, below /v1/accounts/.
+func Path(c *books.Command) string { return c.Account + "/" + c.Verb }
 
-// Path is where the command is sent, below /v1/accounts/.
-func (c *Command) Path() string { return c.Account + "/" + c.Verb }
-
-// Data is the command's fields.
-func (c *Command) Data() string {
+// Data is a command's fields.
+func Data(c *books.Command) string {
 	switch c.Verb {
 	case "create":
 		return `{"owner":"Ada Lovelace","currency":"EUR"}`
@@ -46,14 +42,17 @@ type Load struct {
 	stop context.CancelFunc
 	all  sync.WaitGroup
 
-	mu    sync.Mutex
-	final map[string]Final
-	spell Spell
+	begun time.Time
+
+	mu      sync.Mutex
+	final   map[string]Final
+	history []books.Op
+	spell   Spell
 }
 
 // Final is how a command ended: what the client was told last.
 type Final struct {
-	Command
+	books.Command
 	Answer  *Answer
 	Retried bool // more than once sent
 }
@@ -91,14 +90,14 @@ func (l *Load) Start(t testing.TB) {
 	or(&l.Accounts, 20)
 	or(&l.Pace, 40*time.Millisecond)
 	or(&l.Patience, 15*time.Second)
-	l.t, l.final, l.spell = t, map[string]Final{}, newSpell()
+	l.t, l.final, l.history, l.spell, l.begun = t, map[string]Final{}, nil, newSpell(), time.Now()
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	l.stop = cancel
 	t.Cleanup(l.Stop)
 	random := rand.New(rand.NewPCG(l.Seed, 0))
 	for n := range l.Accounts {
-		l.carry(ctx, random, Command{Key: fmt.Sprint("create-", n), Account: account(n), Verb: "create"})
-		l.carry(ctx, random, Command{Key: fmt.Sprint("fill-", n), Account: account(n), Verb: "deposit", Amount: 200})
+		l.carry(ctx, random, books.Command{Key: fmt.Sprint("create-", n), Account: account(n), Verb: "create"})
+		l.carry(ctx, random, books.Command{Key: fmt.Sprint("fill-", n), Account: account(n), Verb: "deposit", Amount: 200})
 	}
 	l.readers(ctx)
 	for c := range l.Clients {
@@ -115,28 +114,37 @@ func (l *Load) Start(t testing.TB) {
 // readers read the first account from a view and from its history, over and over, from any process.
 func (l *Load) readers(ctx context.Context) {
 	for query, kinds := range map[string]func(*Spell) map[string]int{
-		"":           func(s *Spell) map[string]int { return s.Views },
-		"?version=1": func(s *Spell) map[string]int { return s.History },
+		"":     func(s *Spell) map[string]int { return s.Views },
+		asItIs: func(s *Spell) map[string]int { return s.History },
 	} {
 		l.all.Go(func() {
 			for ctx.Err() == nil {
 				targets := l.Targets()
 				one, end := context.WithTimeout(ctx, l.Patience)
-				began := time.Now()
-				how := read(one, targets[rand.IntN(len(targets))]+"/v1/accounts/"+account(hot)+query)
+				called := time.Since(l.begun)
+				var a books.Account
+				how := read(one, targets[rand.IntN(len(targets))]+"/v1/accounts/"+account(hot)+query, &a)
 				end()
 				if ctx.Err() != nil {
 					return
 				}
+				answered := time.Since(l.begun)
 				l.mu.Lock()
 				kinds(&l.spell)[how]++
-				l.spell.Reading = max(l.spell.Reading, time.Since(began))
+				l.spell.Reading = max(l.spell.Reading, answered-called)
+				if query == asItIs && how == wasRead {
+					seen := &books.Reading{Account: a.ID, Version: a.Version, Balance: a.Balance, Status: a.Status}
+					l.history = append(l.history, books.Op{Called: int64(called), Answered: int64(answered), Read: seen})
+				}
 				l.mu.Unlock()
 				Pass(ctx, l.Pace)
 			}
 		})
 	}
 }
+
+// asItIs asks for an account as it is now by its history, of which the store alone is asked.
+const asItIs = "?at=9999-12-31T23:59:59Z"
 
 func or[N int | time.Duration](value *N, otherwise N) {
 	if *value == 0 {
@@ -147,14 +155,14 @@ func or[N int | time.Duration](value *N, otherwise N) {
 func account(n int) string { return fmt.Sprintf("acc-%03d", n) }
 
 // random is any command.
-func (l *Load) random(random *rand.Rand, key string) Command {
+func (l *Load) random(random *rand.Rand, key string) books.Command {
 	pick := func() int {
 		if random.IntN(3) == 0 {
 			return hot
 		}
 		return random.IntN(l.Accounts)
 	}
-	c := Command{Key: key, Account: account(pick()), Amount: 1 + random.Int64N(100)}
+	c := books.Command{Key: key, Account: account(pick()), Amount: 1 + random.Int64N(100)}
 	switch roll := random.IntN(10); {
 	case roll < 4:
 		c.Verb = "deposit"
@@ -176,31 +184,32 @@ func (l *Load) Stop() {
 const settleWithin = time.Minute
 
 // carry sends a command until it is settled.
-func (l *Load) carry(ctx context.Context, random *rand.Rand, c Command) {
+func (l *Load) carry(ctx context.Context, random *rand.Rand, c books.Command) {
 	deadline, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	stop := context.AfterFunc(ctx, func() { time.AfterFunc(settleWithin, cancel) })
 	defer stop()
 	maybe := false // it may have happened
+	called := time.Since(l.begun)
 	for attempt := 0; ; attempt++ {
 		targets := l.Targets()
 		one, end := context.WithTimeout(deadline, l.Patience)
 		began := time.Now()
-		a := Post(one, targets[random.IntN(len(targets))], c.Path(), c.Data(), c.Key)
+		a := Post(one, targets[random.IntN(len(targets))], Path(&c), Data(&c), c.Key)
 		end()
 		l.note(a, time.Since(began))
 		if problem := a.Improper(); problem != "" {
-			l.t.Errorf("%s was answered %d %s: %s", c.Path(), a.Status, a.Body, problem)
+			l.t.Errorf("%s was answered %d %s: %s", Path(&c), a.Status, a.Body, problem)
 		}
 		giveUp := c.Verb != "create" && random.IntN(3) == 0
 		switch {
 		case a.Taken(), a.Refused():
-			l.Settle(Final{c, a, attempt > 0})
+			l.remember(called, Final{c, a, attempt > 0})
 			return
 		case a.Unknown():
 			maybe = true
 		case a.Status != 0 && a.Status != http.StatusServiceUnavailable:
-			l.t.Errorf("%s %s was answered %d %s", c.Key, c.Path(), a.Status, a.Body)
+			l.t.Errorf("%s %s was answered %d %s", c.Key, Path(&c), a.Status, a.Body)
 			return
 		case giveUp && !maybe:
 			l.Settle(Final{c, a, attempt > 0})
@@ -211,6 +220,15 @@ func (l *Load) carry(ctx context.Context, random *rand.Rand, c Command) {
 			return
 		}
 	}
+}
+
+// remember notes how a command ended that was sent for the first time then.
+func (l *Load) remember(called time.Duration, f Final) {
+	l.Settle(f)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	op := books.Op{Called: int64(called), Answered: int64(time.Since(l.begun)), Commands: []books.Told{f.told()}}
+	l.history = append(l.history, op)
 }
 
 func (l *Load) note(a *Answer, took time.Duration) {
@@ -276,4 +294,12 @@ func (l *Load) Finals() map[string]Final {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.final
+}
+
+// History is what clients did and what they were answered, and when: what is held to be linearizable. What had no effect for want of a
+// server is left out.
+func (l *Load) History() []books.Op {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.history)
 }

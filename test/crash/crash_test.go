@@ -88,8 +88,9 @@ func dies(t *testing.T, kill func(*cluster.Program), env ...string) *cluster.Pro
 	load.Await(t, takenPerRound, patience)
 	load.Stop()
 	books := cluster.ReadBooks(t, p.URL())
-	books.CheckAnswers(t, load.Finals())
-	books.CheckViews(t, p.URL(), patience)
+	cluster.CheckAnswers(t, books, load.Finals())
+	cluster.CheckViews(t, books, p.URL(), patience)
+	cluster.CheckHistory(t, books, load)
 	cluster.CheckReplays(t, p.URL(), load.Finals())
 	return p
 }

@@ -18,6 +18,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"daybook/test/books"
 	"daybook/test/cluster"
 	"daybook/test/servers"
 )
@@ -181,7 +182,7 @@ func (w *world) targets() (urls []string) {
 const recovery = 30 * time.Second
 
 // settle waits until each process answers, ends the load and holds everything against everything.
-func (w *world) settle() *cluster.Books {
+func (w *world) settle() *books.Books {
 	w.t.Helper()
 	for _, p := range w.cluster.Programs() {
 		cluster.Within(w.t, recovery, p.Name()+" is ready", func(ctx context.Context) error {
@@ -190,16 +191,17 @@ func (w *world) settle() *cluster.Books {
 	}
 	w.load.Await(w.t, 50, recovery)
 	w.load.Stop()
-	var books *cluster.Books
+	var books *books.Books
 	for _, p := range w.apis {
 		books = cluster.ReadBooks(w.t, p.URL())
-		books.CheckAnswers(w.t, w.load.Finals())
+		cluster.CheckAnswers(w.t, books, w.load.Finals())
 		cluster.CheckReplays(w.t, p.URL(), w.load.Finals())
 	}
 	for _, p := range w.apis {
-		books.CheckViews(w.t, p.URL(), recovery)
+		cluster.CheckViews(w.t, books, p.URL(), recovery)
 	}
 	w.listener.Check(w.t, books, recovery)
+	cluster.CheckHistory(w.t, books, w.load)
 	return books
 }
 

@@ -12,6 +12,7 @@ import (
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
+	"daybook/test/books"
 	"daybook/test/cluster"
 )
 
@@ -54,8 +55,8 @@ func (s *sender) send(id, body string, reply bool) {
 	}
 }
 
-func envelope(c *cluster.Command) string {
-	return fmt.Sprintf(`{"id":%q,"account":%q,"command":%q,"data":%s}`, c.Key, c.Account, c.Verb, c.Data())
+func envelope(c *books.Command) string {
+	return fmt.Sprintf(`{"id":%q,"account":%q,"command":%q,"data":%s}`, c.Key, c.Account, c.Verb, cluster.Data(c))
 }
 
 func TestCommandsByMessageAreAppliedOnceAndInOrderThoughTheirConsumerIsKilled(t *testing.T) {
@@ -64,12 +65,12 @@ func TestCommandsByMessageAreAppliedOnceAndInOrderThoughTheirConsumerIsKilled(t 
 	w.workers = append(w.workers, w.cluster.Start("second worker", elastic, "DAYBOOK_ROLES=relay,project,messages"))
 	s := w.sender()
 	const accounts = 10
-	var sent []cluster.Command
+	var sent []books.Command
 	for n := range accounts {
-		sent = append(sent, cluster.Command{Key: fmt.Sprint("create-", n), Account: fmt.Sprint("m-", n), Verb: "create"})
+		sent = append(sent, books.Command{Key: fmt.Sprint("create-", n), Account: fmt.Sprint("m-", n), Verb: "create"})
 	}
 	for n := range 3000 {
-		sent = append(sent, cluster.Command{Key: fmt.Sprintf("msg-%05d", n), Account: fmt.Sprint("m-", w.random.IntN(accounts)), Verb: "deposit", Amount: int64(1 + n%7)})
+		sent = append(sent, books.Command{Key: fmt.Sprintf("msg-%05d", n), Account: fmt.Sprint("m-", w.random.IntN(accounts)), Verb: "deposit", Amount: int64(1 + n%7)})
 	}
 	kills, killed := times(4), 0
 	for n := range sent {
@@ -83,10 +84,10 @@ func TestCommandsByMessageAreAppliedOnceAndInOrderThoughTheirConsumerIsKilled(t 
 	}
 	finals := s.answers(sent)
 	books := cluster.ReadBooks(t, w.apis[0].URL())
-	books.CheckAnswers(t, finals)
+	cluster.CheckAnswers(t, books, finals)
 	w.inOrder(books, sent)
 	for _, p := range w.apis {
-		books.CheckViews(t, p.URL(), recovery)
+		cluster.CheckViews(t, books, p.URL(), recovery)
 	}
 	w.listener.Check(t, books, recovery)
 }
@@ -97,9 +98,9 @@ func TestCommandsByMessageAreAppliedOnceAndInOrderThoughTheirConsumerStandsStill
 	w := several(t)
 	w.workers = append(w.workers, w.cluster.Start("second worker", elastic, "DAYBOOK_ROLES=relay,project,messages"))
 	s := w.sender()
-	sent := []cluster.Command{{Key: "create", Account: "m", Verb: "create"}}
+	sent := []books.Command{{Key: "create", Account: "m", Verb: "create"}}
 	for n := range 2000 {
-		sent = append(sent, cluster.Command{Key: fmt.Sprintf("msg-%05d", n), Account: "m", Verb: "deposit", Amount: 1})
+		sent = append(sent, books.Command{Key: fmt.Sprintf("msg-%05d", n), Account: "m", Verb: "deposit", Amount: 1})
 	}
 	for n := range sent {
 		s.send(sent[n].Key, envelope(&sent[n]), true)
@@ -108,7 +109,7 @@ func TestCommandsByMessageAreAppliedOnceAndInOrderThoughTheirConsumerStandsStill
 		}
 	}
 	began := time.Now()
-	var one cluster.Account
+	var one books.Account
 	cluster.Within(t, recovery, "another consumer takes over", func(ctx context.Context) error {
 		err := cluster.Get(ctx, w.apis[0].URL()+"/v1/accounts/m", &one)
 		if err == nil && one.Version < int64(len(sent))*3/4 {
@@ -120,18 +121,18 @@ func TestCommandsByMessageAreAppliedOnceAndInOrderThoughTheirConsumerStandsStill
 	w.workers[0].Signal(syscall.SIGCONT)
 	finals := s.answers(sent)
 	books := cluster.ReadBooks(t, w.apis[0].URL())
-	books.CheckAnswers(t, finals)
+	cluster.CheckAnswers(t, books, finals)
 	w.inOrder(books, sent)
 	for _, p := range w.apis {
-		books.CheckViews(t, p.URL(), recovery)
+		cluster.CheckViews(t, books, p.URL(), recovery)
 	}
 	w.listener.Check(t, books, recovery)
 }
 
 // answers reads replies until each command has one. One that comes again says the same.
-func (s *sender) answers(sent []cluster.Command) map[string]cluster.Final {
+func (s *sender) answers(sent []books.Command) map[string]cluster.Final {
 	s.t.Helper()
-	commands := map[string]cluster.Command{}
+	commands := map[string]books.Command{}
 	for _, c := range sent {
 		commands[c.Key] = c
 	}
@@ -166,7 +167,7 @@ func (s *sender) answers(sent []cluster.Command) map[string]cluster.Final {
 }
 
 // inOrder checks that the commands of each account were applied in the order in which they were sent.
-func (w *world) inOrder(b *cluster.Books, sent []cluster.Command) {
+func (w *world) inOrder(b *books.Books, sent []books.Command) {
 	w.t.Helper()
 	last := map[string]int64{}
 	for _, c := range sent {
@@ -186,7 +187,7 @@ func TestCommandsThatCanNeverSucceedWaitInTheDeadLettersForAnOperator(t *testing
 	s.send("unknown", `{"id":"unknown","account":"d-1","command":"steal","data":{}}`, false)
 	s.send("early", `{"id":"early","account":"d-1","command":"deposit","data":{"amount":5}}`, false)
 	s.send("late", `{"id":"late","account":"d-2","command":"create","data":{"owner":"Ada","currency":"EUR"}}`, true)
-	s.answers([]cluster.Command{{Key: "late"}}) // what is behind them is not held up
+	s.answers([]books.Command{{Key: "late"}}) // what is behind them is not held up
 
 	var letters map[string]string
 	cluster.Within(t, recovery, "three are dead", func(context.Context) error {
@@ -214,7 +215,7 @@ func TestCommandsThatCanNeverSucceedWaitInTheDeadLettersForAnOperator(t *testing
 	post(t, w.apis[0], "d-1/create", `{"owner":"Ada","currency":"EUR"}`, "mended")
 	w.daybook("dlq", "retry", "early")
 	cluster.Within(t, recovery, "the command is applied once it can be", func(ctx context.Context) error {
-		var one cluster.Account
+		var one books.Account
 		if err := cluster.Get(ctx, w.apis[0].URL()+"/v1/accounts/d-1?version=2", &one); err != nil || one.Balance != 5 {
 			return fmt.Errorf("the account is %+v (%w)", one, err)
 		}

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"daybook/test/books"
 	"daybook/test/cluster"
 )
 
@@ -40,12 +41,12 @@ func TestWhatOneProcessAnsweredEveryOtherShowsOnceItIsAskedForThatPosition(t *te
 		last = post(t, w.apis[n%3], "fresh/deposit", `{"amount":1}`, fmt.Sprint(n))
 		for i, p := range w.apis {
 			began := time.Now()
-			var one cluster.Account
+			var one books.Account
 			if err := cluster.Get(t.Context(), fmt.Sprintf("%s/v1/accounts/fresh?minPosition=%d", p.URL(), last.Position), &one); err != nil || one.Balance != last.Balance {
 				t.Fatalf("%s shows %+v after %s (%v)", p.Name(), one, last.Body, err)
 			}
 			slowest[i] = max(slowest[i], time.Since(began))
-			var list struct{ Items []cluster.Account }
+			var list struct{ Items []books.Account }
 			if err := cluster.Get(t.Context(), fmt.Sprintf("%s/v1/accounts?minPosition=%d", p.URL(), last.Position), &list); err != nil || list.Items[0] != one {
 				t.Fatalf("%s lists %+v after %s (%v)", p.Name(), list, last.Body, err)
 			}
@@ -87,7 +88,7 @@ func TestTheSameKeySentToAllProcessesAtOnceHasOneEffectAndOneAnswer(t *testing.T
 		if first != 1 {
 			t.Errorf("%d answers to %s say that they are the first", first, key)
 		}
-		finals[key] = cluster.Final{Command: cluster.Command{Key: key, Account: "same", Verb: "deposit", Amount: 3}, Answer: answers[0]}
+		finals[key] = cluster.Final{Command: books.Command{Key: key, Account: "same", Verb: "deposit", Amount: 3}, Answer: answers[0]}
 	}
 	w.otherContent(finals)
 	books := cluster.ReadBooks(t, w.apis[2].URL())
@@ -118,7 +119,7 @@ func (w *world) otherContent(finals map[string]cluster.Final) {
 		if !taken.Taken() || refused.Status != http.StatusUnprocessableEntity || refused.Code != "idempotency_key_mismatch" {
 			w.t.Errorf("%s was answered %s and %s", key, answers[0].Body, answers[1].Body)
 		}
-		finals[key] = cluster.Final{Command: cluster.Command{Key: key}, Answer: taken}
+		finals[key] = cluster.Final{Command: books.Command{Key: key}, Answer: taken}
 	}
 }
 
@@ -134,11 +135,12 @@ func TestTwoProcessesWriteOneHotAccount(t *testing.T) {
 	t.Logf("%.0f commands a second on one account, over %d processes with 32 clients: %v", float64(s.Taken)/took.Seconds(), len(w.apis), s)
 	w.load.Stop()
 	books := cluster.ReadBooks(t, w.apis[0].URL())
-	books.CheckAnswers(t, w.load.Finals())
+	cluster.CheckAnswers(t, books, w.load.Finals())
 	for _, p := range w.apis {
-		books.CheckViews(t, p.URL(), recovery)
+		cluster.CheckViews(t, books, p.URL(), recovery)
 	}
 	w.listener.Check(t, books, recovery)
+	cluster.CheckHistory(t, books, w.load)
 	if len(s.Kinds) > 0 {
 		t.Errorf("processes that write one account are in each other's way: %v", s)
 	}

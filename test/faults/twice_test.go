@@ -22,6 +22,7 @@ import (
 	"daybook/core/engine"
 	"daybook/core/es"
 	"daybook/core/ports"
+	"daybook/test/books"
 	"daybook/test/cluster"
 )
 
@@ -120,9 +121,9 @@ func TestABusThatDeliversEverythingTwiceAndShuffledAndLosesSomeChangesNoBalance(
 
 	load := &cluster.Load{Seed: *seed, Pace: time.Millisecond, Targets: func() []string { return []string{base} }}
 	load.Start(t)
-	sent := map[string]cluster.Command{}
+	sent := map[string]books.Command{}
 	for n := range 200 * times(3) {
-		c := cluster.Command{Key: fmt.Sprint("msg-", n), Account: fmt.Sprintf("acc-%03d", n%20), Verb: "deposit", Amount: 1}
+		c := books.Command{Key: fmt.Sprint("msg-", n), Account: fmt.Sprintf("acc-%03d", n%20), Verb: "deposit", Amount: 1}
 		sent[c.Key] = c
 		if err := bus.Publish(t.Context(), commandsTopic, ports.Message{
 			ID: c.Key, Headers: map[string]string{msgapi.HeaderReplyTo: repliesTopic}, Body: []byte(envelope(&c)),
@@ -143,8 +144,8 @@ func TestABusThatDeliversEverythingTwiceAndShuffledAndLosesSomeChangesNoBalance(
 		load.Settle(cluster.Final{Command: sent[key], Answer: a})
 	}
 	books := cluster.ReadBooks(t, base)
-	books.CheckAnswers(t, load.Finals())
-	books.CheckViews(t, base, recovery)
+	cluster.CheckAnswers(t, books, load.Finals())
+	cluster.CheckViews(t, books, base, recovery)
 }
 
 // replies are what was heard, by the command's id.
