@@ -28,7 +28,7 @@ func (e *Engine) View(ctx context.Context, m *es.Module, id string) (es.Document
 		}
 		return d, at, err
 	case fault.KindOf(err) == fault.NotFound, err == nil && !grant.Reads(d.Readers):
-		return es.Document{}, 0, notFound(m)
+		return es.Document{}, at, notFound(m)
 	}
 	return d, at, err
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"daybook/core/access"
 	"daybook/core/engine"
 	"daybook/core/es"
 	"daybook/core/ports"
@@ -128,7 +129,7 @@ func (w *world) checkDocument(d es.Document) {
 func (w *world) checkHistory() {
 	m := registry().Modules[0]
 	for _, every := range []int{0, 3} {
-		e := engine.New(engine.Options{Registry: registry(), Store: w.store, Observer: &observer{process: w.processes[0]}, Now: time.Now, SnapshotEvery: every})
+		e := engine.New(engine.Options{Anonymous: access.Local, Registry: registry(), Store: w.store, Observer: &observer{process: w.processes[0]}, Now: time.Now, SnapshotEvery: every})
 		for id, history := range w.books.History {
 			for _, want := range history {
 				f, err := e.StateAt(context.Background(), m, id, engine.Until{Version: es.Version(want.Version)})

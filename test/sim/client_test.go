@@ -144,8 +144,8 @@ func (c *client) request(command *books.Command) engine.Request {
 		}
 	}
 	r := engine.Request{
-		Command:  es.Command{Module: m, Type: t, Stream: m.Stream(command.Account), Body: body},
-		Metadata: es.Metadata{Principal: "local"}, Key: command.Key,
+		Command: es.Command{Module: m, Type: t, Stream: m.Stream(command.Account), Body: body},
+		Key:     command.Key,
 	}
 	if command.Expected != nil {
 		v := es.Version(*command.Expected)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"daybook/adapters/memviews"
+	"daybook/core/access"
 	"daybook/core/engine"
 	"daybook/core/es"
 	"daybook/core/fault"
@@ -57,7 +58,8 @@ func (p *process) start() {
 	p.up, p.life = true, l
 	p.note("%s starts", p.name)
 	o := engine.Options{
-		Registry: registry(), Store: &store{p.world.store, p}, Bus: &link{p.bus, p}, Views: p.see(), Observer: &observer{process: p},
+		Anonymous: access.Local,
+		Registry:  registry(), Store: &store{p.world.store, p}, Bus: &link{p.bus, p}, Views: p.see(), Observer: &observer{process: p},
 		Now: func() time.Time { return time.Now().Add(time.Duration(p.skew.Load())) }, EventsTopic: topic, Process: fmt.Sprintf("%s%d", p.name, p.lives),
 		Reactors: []engine.Reactor{{Name: "letters", React: p.react}}, SnapshotEvery: 3, QueueSize: 64,
 	}
