@@ -201,7 +201,8 @@ func BenchmarkFeed(b *testing.B) {
 	}{
 		{"reference=scan", scanned(func(rows pgx.Rows) error {
 			var e es.Recorded
-			return rows.Scan(&e.Position, &e.Stream, &e.Version, &e.Type, &e.Schema, &e.EffectiveAt, &e.RecordedAt, &e.Data, &e.Metadata)
+			var hash []byte
+			return rows.Scan(&e.Position, &e.Stream, &e.Version, &e.Type, &e.Schema, &e.EffectiveAt, &e.RecordedAt, &e.Data, &e.Metadata, &hash)
 		})},
 		{"reference=count", scanned(func(pgx.Rows) error { return nil })},
 		{"store", func(after int64) (n int, err error) {

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"daybook/adapters/elasticviews"
@@ -86,11 +87,18 @@ func openBus(b *testing.B, broker watermillbus.Broker) ports.Bus {
 	return bus
 }
 
-// BenchmarkProductionProject fills views from PostgreSQL: reading, decoding, applying, and storing the documents.
+// BenchmarkProductionProject fills views from PostgreSQL: reading, decoding, applying, and storing the documents. The reference is a bare
+// pgx reader that scans every column.
 func BenchmarkProductionProject(b *testing.B) {
-	store, _ := openPostgres(b)
+	store, url := openPostgres(b)
 	registry := accountsRegistry(b)
 	writeHistory(b, store, registry, replayEvents, 10_000)
+	b.Run("reference=scan", func(b *testing.B) {
+		for b.Loop() {
+			scanEvents(b, url)
+		}
+		b.ReportMetric(float64(replayEvents)*float64(b.N)/b.Elapsed().Seconds(), "events/s")
+	})
 	for name, open := range map[string]func() ports.Views{
 		"memory": func() ports.Views { return memviews.New(registry) },
 		"elasticsearch": func() ports.Views {
@@ -111,6 +119,27 @@ func BenchmarkProductionProject(b *testing.B) {
 			}
 			b.ReportMetric(float64(replayEvents)*float64(b.N)/b.Elapsed().Seconds(), "events/s")
 		})
+	}
+}
+
+// scanEvents reads every event with nothing but the driver.
+func scanEvents(b *testing.B, url string) {
+	b.Helper()
+	conn, err := pgx.Connect(b.Context(), url)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer conn.Close(b.Context())
+	rows, err := conn.Query(b.Context(), `SELECT position, stream_id, version, type, schema, effective_at, recorded_at, data, metadata, hash FROM daybook.events ORDER BY position`)
+	if err != nil {
+		b.Fatal(err)
+	}
+	var e es.Recorded
+	var hash []byte
+	_, err = pgx.ForEachRow(rows, []any{&e.Position, &e.Stream, &e.Version, &e.Type, &e.Schema, &e.EffectiveAt, &e.RecordedAt, &e.Data, &e.Metadata, &hash},
+		func() error { return nil })
+	if err != nil || e.Position != replayEvents {
+		b.Fatalf("read up to %d: %v", e.Position, err)
 	}
 }
 
