@@ -141,7 +141,7 @@ func (s *Store) events(ctx context.Context, limit int, sql string, args ...any) 
 		}
 		defer rows.Close()
 		d := decoder{left: limit}
-		events = make([]es.Recorded, 0, min(limit, 1024))
+		events = make([]es.Recorded, 0, min(limit, 4096))
 		for rows.Next() {
 			events = append(events, es.Recorded{})
 			if err := d.event(rows.RawValues(), &events[len(events)-1]); err != nil {

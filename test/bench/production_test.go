@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os/exec"
 	"regexp"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -90,6 +91,7 @@ func openBus(b *testing.B, broker watermillbus.Broker) ports.Bus {
 // BenchmarkProductionProject fills views from PostgreSQL: reading, decoding, applying, and storing the documents. The reference is a bare
 // pgx reader that scans every column.
 func BenchmarkProductionProject(b *testing.B) {
+	defer runtime.KeepAlive(make([]byte, 64<<20)) // as in BenchmarkReplay
 	store, url := openPostgres(b)
 	registry := accountsRegistry(b)
 	writeHistory(b, store, registry, replayEvents, 10_000)
