@@ -42,8 +42,10 @@ func (e *Engine) covers(ctx context.Context, m *es.Module, grant access.Grant, f
 		return err
 	case m.Granted(grant, f.State): // what could be folded is enough to know them
 		return nil
+	case f.Version == 0:
+		return notFound(m)
 	}
-	return notFound(m)
+	return notFound(m).Because(access.ErrForbidden) // which the audit log is told, and nobody else
 }
 
 // mayReadEvent sees that whoever asks may read the aggregate of an event.
@@ -57,7 +59,7 @@ func (e *Engine) mayReadEvent(ctx context.Context, r *es.Recorded) error {
 		return ErrNoEvent
 	}
 	if err = e.mayRead(ctx, m, m.ID(r.Stream)); fault.KindOf(err) == fault.NotFound {
-		err = ErrNoEvent
+		err = ErrNoEvent.Because(err)
 	}
 	return err
 }
@@ -118,6 +120,14 @@ func (j *job) admitResult(after *es.Folded) error {
 		return access.ErrForbidden.Say("You may create what is your own only: the owner must be %q.", j.grants.do.Subject)
 	}
 	return nil
+}
+
+// noted is a refusal with its true reason, which the audit log is told and nobody else: the stream is there, and another's.
+func (j *job) noted(err error) error {
+	if j.grants.refused == nil && j.grants.do.Reach == access.None && fault.KindOf(err) == fault.NotFound {
+		return fault.Of(err).Because(access.ErrForbidden)
+	}
+	return err
 }
 
 // shown is an answer as whoever asks may see it: of a stream that they may not read, the position of what they did is all.

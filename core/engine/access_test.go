@@ -198,3 +198,32 @@ func TestAStateOfAnotherStreamIsToldOnlyToThoseWhoMayReadThat(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// The two refusals are the same to whoever gets one; their cause, which no answer shows, is what the audit log goes by.
+func TestThatAnAccountIsAnothersIsForTheAuditLogAlone(t *testing.T) {
+	w := newWorld(t)
+	w.must(w.create("a"))
+	if err := w.engine.projector.catchUp(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	eve := access.As(t.Context(), customer("eve"))
+	w.asking = customer("eve")
+	for what, ask := range map[string]func(id string) error{
+		"a command": func(id string) error { return w.step(w.withdraw(id, 1))[0].Err },
+		"the view":  func(id string) error { _, _, err := w.engine.View(eve, w.module, id); return err },
+		"the past":  func(id string) error { _, err := w.engine.StateAt(eve, w.module, id, Until{Version: 1}); return err },
+		"history":   func(id string) error { _, _, err := w.engine.Stream(eve, w.module, id, 0, 1); return err },
+		"a statement": func(id string) error {
+			_, err := w.engine.Statement(eve, w.module, id, Period{})
+			return err
+		},
+	} {
+		anothers, none := ask("a"), ask("b")
+		if !errors.Is(anothers, access.ErrForbidden) || errors.Is(none, access.ErrForbidden) {
+			t.Errorf("%s: of another's %v, of none %v", what, anothers, none)
+		}
+		if a, b := fault.Of(anothers), fault.Of(none); a.Kind != fault.NotFound || a.Code != b.Code || a.Msg != b.Msg {
+			t.Errorf("%s: of another's %+v, of none %+v", what, a, b)
+		}
+	}
+}

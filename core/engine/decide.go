@@ -199,7 +199,7 @@ func (s *sequencer) decideJob(j *job) {
 		s.pass(facts)
 	}
 	if err != nil {
-		j.result = Result{Err: err}
+		j.result = Result{Err: j.noted(err)}
 	}
 	if k != nil && keeps(j) {
 		k.twin = j

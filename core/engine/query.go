@@ -27,14 +27,16 @@ func (e *Engine) View(ctx context.Context, m *es.Module, id string) (es.Document
 			err = hidden
 		}
 		return d, at, err
-	case fault.KindOf(err) == fault.NotFound, err == nil && !grant.Reads(d.Readers):
+	case fault.KindOf(err) == fault.NotFound:
 		return es.Document{}, at, notFound(m)
+	case err == nil && !grant.Reads(d.Readers):
+		return es.Document{}, at, notFound(m).Because(access.ErrForbidden)
 	}
 	return d, at, err
 }
 
 // notFound is the fault for an aggregate of the module that does not exist.
-func notFound(m *es.Module) error {
+func notFound(m *es.Module) *fault.Fault {
 	return fault.New(fault.NotFound, m.Noun+"_not_found", "There is no "+m.Noun+" with this id.")
 }
 
