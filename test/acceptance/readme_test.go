@@ -121,7 +121,7 @@ func TestTheReadmesProductionWorksAsWritten(t *testing.T) {
 		`"id":"example-1","owner":"Owner of example-1","ownerName":"Owner of example-1","currency":"EUR","status":"open","balance":72951,`, // through the other process
 		"2        0       0              5        1         0",                                                                             // the same again, through the one that is left
 		`"account":"example-1","version":5,"position":8,"balance":73451,`,                                                                  // it takes commands
-		`"status":"open","balance":73451,"overdraftLimit":0,"version":5,"position":8,`,                                                     // and the standby shows them
+		`"status":"open","balance":73451,"overdraftLimit":0,"holders":[],"version":5,"position":8,`,                                        // and the standby shows them
 	} {
 		if !strings.Contains(out, want) {
 			t.Errorf("it never shows %s", want)
