@@ -75,23 +75,6 @@ func keySchemas() map[string]*huma.Schema {
 	}
 }
 
-// keyDocument is a key as clients see it.
-type keyDocument struct {
-	Prefix   string        `json:"prefix"`
-	Subject  string        `json:"subject"`
-	Roles    []access.Role `json:"roles"`
-	Created  time.Time     `json:"created"`
-	Expires  time.Time     `json:"expires,omitzero"`
-	Revoked  time.Time     `json:"revoked,omitzero"`
-	Replaces string        `json:"replaces,omitempty"`
-	LastUsed time.Time     `json:"lastUsed,omitzero"`
-	Key      string        `json:"key,omitempty"`
-}
-
-func keyOf(k access.Key, secret string) keyDocument {
-	return keyDocument{k.Prefix, k.Subject, k.Roles, k.Created, k.Expires, k.Revoked, k.Replaces, k.LastUsed, secret}
-}
-
 func (s *server) listKeys(w http.ResponseWriter, r *http.Request, _ *values) error {
 	if err := need(r, access.Keys); err != nil {
 		return err
@@ -102,7 +85,7 @@ func (s *server) listKeys(w http.ResponseWriter, r *http.Request, _ *values) err
 	}
 	items := make([][]byte, len(keys))
 	for i := range keys {
-		if items[i], err = json.Marshal(keyOf(keys[i], "")); err != nil {
+		if items[i], err = json.Marshal(wire.KeyOf(keys[i], "")); err != nil {
 			return err
 		}
 	}
@@ -129,7 +112,7 @@ func (s *server) createKey(w http.ResponseWriter, r *http.Request, _ *values) er
 	if err != nil {
 		return err
 	}
-	return answerValue(w, http.StatusCreated, keyOf(key, secret))
+	return answerValue(w, http.StatusCreated, wire.KeyOf(key, secret))
 }
 
 // decodeNewKey reads what a key is for: no other members, none twice.
@@ -168,7 +151,7 @@ func (s *server) rotateKey(w http.ResponseWriter, r *http.Request, q *values) er
 	if err != nil {
 		return err
 	}
-	return answerValue(w, http.StatusCreated, keyOf(key, secret))
+	return answerValue(w, http.StatusCreated, wire.KeyOf(key, secret))
 }
 
 func (s *server) revokeKey(w http.ResponseWriter, r *http.Request, _ *values) error {
@@ -179,5 +162,5 @@ func (s *server) revokeKey(w http.ResponseWriter, r *http.Request, _ *values) er
 	if err != nil {
 		return err
 	}
-	return answerValue(w, http.StatusOK, keyOf(key, ""))
+	return answerValue(w, http.StatusOK, wire.KeyOf(key, ""))
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"daybook/adapters/apiclient"
+	"daybook/adapters/wire"
 	"daybook/app"
 	"daybook/core/access"
 )
@@ -127,7 +128,7 @@ func newKeysList() *cobra.Command {
 				all, err := keys.List(ctx)
 				for i := range all {
 					var item jsontext.Value
-					if item, err = json.Marshal(keyDocumentOf(all[i], "")); err == nil {
+					if item, err = json.Marshal(wire.KeyOf(all[i], "")); err == nil {
 						err = l.add(item)
 					}
 					if err != nil {
@@ -199,7 +200,7 @@ func (k *keyFlags) print(cmd *cobra.Command, key access.Key, secret, words strin
 		_, err := io.WriteString(cmd.OutOrStdout(), words)
 		return err
 	}
-	object, err := json.Marshal(keyDocumentOf(key, secret))
+	object, err := json.Marshal(wire.KeyOf(key, secret))
 	if err != nil {
 		return err
 	}
@@ -231,31 +232,12 @@ func parseLife(text string) (time.Duration, error) {
 // serverKeys are the keys of a running server.
 type serverKeys struct{ client *apiclient.Client }
 
-// keyDocument is a key as the server shows it.
-type keyDocument struct {
-	Prefix   string        `json:"prefix"`
-	Subject  string        `json:"subject"`
-	Roles    []access.Role `json:"roles"`
-	Created  time.Time     `json:"created"`
-	Expires  time.Time     `json:"expires,omitzero"`
-	Revoked  time.Time     `json:"revoked,omitzero"`
-	Replaces string        `json:"replaces,omitempty"`
-	LastUsed time.Time     `json:"lastUsed,omitzero"`
-	Key      string        `json:"key,omitempty"`
-}
-
-func keyDocumentOf(k access.Key, secret string) keyDocument {
-	return keyDocument{k.Prefix, k.Subject, k.Roles, k.Created, k.Expires, k.Revoked, k.Replaces, k.LastUsed, secret}
-}
-
 func keyFrom(raw jsontext.Value, err error) (access.Key, string, error) {
-	var d keyDocument
+	var k wire.Key
 	if err == nil {
-		err = json.Unmarshal(raw, &d)
+		err = json.Unmarshal(raw, &k)
 	}
-	return access.Key{
-		Prefix: d.Prefix, Subject: d.Subject, Roles: d.Roles, Created: d.Created, Expires: d.Expires, Revoked: d.Revoked, Replaces: d.Replaces, LastUsed: d.LastUsed,
-	}, d.Key, err
+	return k.Key(), k.Secret, err
 }
 
 // Create implements access.Keyring.
