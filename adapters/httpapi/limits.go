@@ -8,7 +8,7 @@ import (
 
 	"golang.org/x/time/rate"
 
-	"daybook/adapters/lru"
+	"daybook/core/recent"
 )
 
 // Limits are how many requests each principal may send. A stream of many commands is one request.
@@ -31,8 +31,8 @@ type limits struct {
 	Limits
 	now        func() time.Time
 	policy     []string
-	principals *lru.Map[string, *rate.Limiter]
-	failures   *lru.Map[string, *rate.Limiter]
+	principals *recent.Shared[string, *rate.Limiter]
+	failures   *recent.Shared[string, *rate.Limiter]
 }
 
 func newLimits(l Limits, now func() time.Time) *limits {
@@ -45,7 +45,7 @@ func newLimits(l Limits, now func() time.Time) *limits {
 	}
 	return &limits{
 		Limits: l, now: now, policy: []string{fmt.Sprintf(`"requests";q=%d;w=%d`, l.Burst, window)},
-		principals: lru.New[string, *rate.Limiter](limitRoom), failures: lru.New[string, *rate.Limiter](limitRoom),
+		principals: recent.NewShared[string, *rate.Limiter](2 * limitRoom), failures: recent.NewShared[string, *rate.Limiter](2 * limitRoom),
 	}
 }
 

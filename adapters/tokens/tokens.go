@@ -19,9 +19,9 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
-	"daybook/adapters/lru"
 	"daybook/core/access"
 	"daybook/core/es"
+	"daybook/core/recent"
 )
 
 // Options say which tokens are taken. Issuer, Audience, Now and Log are required.
@@ -55,7 +55,7 @@ func algorithms() []jose.SignatureAlgorithm {
 type Verifier struct {
 	options  Options
 	keys     *keySource
-	verified *lru.Map[[sha256.Size]byte, verified]
+	verified *recent.Shared[[sha256.Size]byte, verified]
 	running  sync.WaitGroup
 	end      context.CancelFunc
 }
@@ -75,7 +75,7 @@ func Open(ctx context.Context, o Options) (*Verifier, error) {
 	if len(o.Types) == 0 {
 		o.Types = []string{"at+jwt"}
 	}
-	v := &Verifier{options: o, verified: lru.New[[sha256.Size]byte, verified](cacheRoom)}
+	v := &Verifier{options: o, verified: recent.NewShared[[sha256.Size]byte, verified](2 * cacheRoom)}
 	v.keys = newKeySource(o, v.verified.Clear)
 	if err := v.keys.refresh(ctx, 0); err != nil {
 		if o.JWKSPath != "" {

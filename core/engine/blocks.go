@@ -8,6 +8,7 @@ import (
 
 	"daybook/core/es"
 	"daybook/core/ports"
+	"daybook/core/recent"
 )
 
 // blocks are the movements of long streams, cut by version into blocks that are each sorted by effective time. They are made of
@@ -18,8 +19,8 @@ type blocks struct {
 	reading ports.Turn // one stream is read at a time, one block after another: several who ask for it share the work
 
 	mu        sync.Mutex
-	summaries *recent[es.StreamID, []es.Summary] // of the first blocks of a stream, without gap; only added to
-	used      *recent[blockID, *es.Block]
+	summaries *recent.Map[es.StreamID, []es.Summary] // of the first blocks of a stream, without gap; only added to
+	used      *recent.Map[blockID, *es.Block]
 }
 
 // blockID names a full block of a stream by its number, from 0.
@@ -43,7 +44,7 @@ const (
 func newBlocks(s *snapshots) *blocks {
 	return &blocks{
 		snapshots: s, reading: ports.NewTurn(context.Background()),
-		summaries: newRecent[es.StreamID, []es.Summary](streamsSummaries), used: newRecent[blockID, *es.Block](blocksInMemory),
+		summaries: recent.New[es.StreamID, []es.Summary](streamsSummaries), used: recent.New[blockID, *es.Block](blocksInMemory),
 	}
 }
 
@@ -55,7 +56,7 @@ func (x *blocks) upTo(ctx context.Context, m *es.Module, stream es.StreamID, n i
 	known := func() []es.Summary {
 		x.mu.Lock()
 		defer x.mu.Unlock()
-		all, _ := x.summaries.get(stream)
+		all, _ := x.summaries.Get(stream)
 		return all
 	}
 	for {
@@ -77,7 +78,7 @@ func (x *blocks) upTo(ctx context.Context, m *es.Module, stream es.StreamID, n i
 			}
 			x.mu.Lock()
 			defer x.mu.Unlock()
-			x.summaries.put(stream, all)
+			x.summaries.Put(stream, all)
 			return nil
 		}()
 		if err != nil {
@@ -113,7 +114,7 @@ func (x *blocks) extend(ctx context.Context, m *es.Module, stream es.StreamID, a
 func (x *blocks) block(ctx context.Context, m *es.Module, stream es.StreamID, number int, want *es.Summary) (*es.Block, error) {
 	id := blockID{stream, number}
 	x.mu.Lock()
-	b, ok := x.used.get(id)
+	b, ok := x.used.Get(id)
 	x.mu.Unlock()
 	if ok && (want == nil || b.Summary == *want) {
 		return b, nil
@@ -134,7 +135,7 @@ func (x *blocks) block(ctx context.Context, m *es.Module, stream es.StreamID, nu
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.used.put(id, b)
+	x.used.Put(id, b)
 	return b, nil
 }
 

@@ -64,16 +64,7 @@ func (f *folding) empty(ctx context.Context) error {
 const fillPage = 200_000
 
 // forget keeps of the states no more than the cache may hold.
-func (f *folding) forget() {
-	small := newStates(f.CacheSize)
-	for id, k := range f.states.young {
-		if len(small.young) >= f.CacheSize/2 {
-			break
-		}
-		small.young[id] = k
-	}
-	f.states = small
-}
+func (f *folding) forget() { f.states = f.states.Shrunk(f.CacheSize) }
 
 // toHead is no bound.
 const toHead = es.Position(math.MaxUint64)
@@ -153,7 +144,7 @@ func (f *folding) waits(id es.StreamID) bool {
 // state is the state of a stream before rec, from memory as far as that goes, and what is missing there from the store: all of
 // it, or what another process has projected since this one last did.
 func (f *folding) state(ctx context.Context, rec *es.Recorded) (*known, error) {
-	k, _ := f.states.get(rec.Stream)
+	k, _ := f.states.Get(rec.Stream)
 	if k.Version+1 < rec.Version {
 		if err := f.load(ctx, &k, rec); err != nil {
 			return nil, err
@@ -193,7 +184,7 @@ func (f *folding) park(rec *es.Recorded, err error) {
 func (f *folding) write(ctx context.Context, touched map[es.StreamID]*known, batch ports.Passage, hash es.Hash) error {
 	changes := make([]ports.Change, 0, len(touched))
 	for id, k := range touched {
-		f.states.put(id, *k)
+		f.states.Put(id, *k)
 		m := f.Registry.ModuleOf(id)
 		if m == nil {
 			continue // no module of this build, and so no view

@@ -196,7 +196,7 @@ func (s *sequencer) transact(ctx context.Context, batch []*Ticket, began time.Ti
 func (s *sequencer) keep() {
 	for i := range s.working.slots {
 		if sl := &s.working.slots[i]; sl.err == nil {
-			s.states.put(sl.Stream, known{Folded: sl.Folded, at: s.head})
+			s.states.Put(sl.Stream, known{Folded: sl.Folded, at: s.head})
 		}
 	}
 }
@@ -211,7 +211,7 @@ func (s *sequencer) need(ctx context.Context, j *job) {
 		if w.has(id) {
 			continue
 		}
-		k, ok := s.states.get(id)
+		k, ok := s.states.Get(id)
 		switch {
 		case !ok:
 			var err error

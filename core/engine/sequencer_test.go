@@ -274,7 +274,7 @@ func TestStatesAreBounded(t *testing.T) {
 		id := fmt.Sprint("a", i)
 		w.must(w.create(id), w.deposit(id, i+1))
 	}
-	if n := len(w.engine.sequencer.states.young) + len(w.engine.sequencer.states.old); n > 8 {
+	if n := w.engine.sequencer.states.Held(); n > 8 {
 		t.Fatalf("%d states are kept, want at most 8", n)
 	}
 	for i := range 100 {

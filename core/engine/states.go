@@ -1,9 +1,12 @@
 package engine
 
-import "daybook/core/es"
+import (
+	"daybook/core/es"
+	"daybook/core/recent"
+)
 
 // states keeps the folded state of the streams used of late.
-type states = recent[es.StreamID, known]
+type states = recent.Map[es.StreamID, known]
 
 // known is a stream's state, and the position up to which nothing later was written to the stream.
 type known struct {
@@ -11,4 +14,4 @@ type known struct {
 	at es.Position
 }
 
-func newStates(limit int) *states { return newRecent[es.StreamID, known](limit) }
+func newStates(limit int) *states { return recent.New[es.StreamID, known](limit) }

@@ -1,4 +1,4 @@
-package lru
+package recent
 
 import (
 	"sync"
@@ -6,14 +6,14 @@ import (
 )
 
 func TestItHoldsWhatWasUsedLatelyAndNeverMoreThanItHasRoomFor(t *testing.T) {
-	m := New[int, int](10)
+	m := NewShared[int, int](20)
 	m.Put(-1, -1)
 	for i := range 1000 {
 		m.Put(i, i)
 		if _, ok := m.Get(-1); !ok {
 			t.Fatalf("what is used all the time was forgotten after %d others", i)
 		}
-		if held := len(m.new) + len(m.old); held > 20 {
+		if held := m.held.Held(); held > 20 {
 			t.Fatalf("it holds %d", held)
 		}
 	}
@@ -30,7 +30,7 @@ func TestItHoldsWhatWasUsedLatelyAndNeverMoreThanItHasRoomFor(t *testing.T) {
 }
 
 func TestAValueIsMadeOnceForAllWhoAskAtOnce(t *testing.T) {
-	m, made := New[string, int](10), 0
+	m, made := NewShared[string, int](20), 0
 	var all sync.WaitGroup
 	for range 8 {
 		all.Go(func() { m.GetOr("a", func() int { made++; return made }) })
