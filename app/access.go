@@ -5,28 +5,38 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/http"
-	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"daybook/adapters/auditlog"
 	"daybook/adapters/keyring"
 	"daybook/adapters/tokens"
 	"daybook/core/access"
-	"daybook/core/fault"
 	"daybook/core/ports"
 )
 
-// accessSuffix is what the place of the access ledger has more than that of the accounts' ledger.
-const accessSuffix = "access"
+// AccessSuffix is what the place of the access ledger, and of a backup of it, has more than that of the accounts' ledger.
+const AccessSuffix = ".access"
 
-// accessLedger is the second ledger: keys and the audit log, with those who ask it. It has a store of its own, of the configured driver.
+// accessLedger is the second ledger: keys and the audit log, in a store of its own of the configured driver. Where nobody is asked who they
+// are it is opened, and made, when it is first needed. It is access.Keyring and access.AuditLog.
 type accessLedger struct {
-	Store  ports.Store
-	Keys   *keyring.Ring
-	Audit  *auditlog.Log
-	tokens *tokens.Verifier // nil: no tokens are taken
+	parts  parts
 	must   bool             // nobody is let in without saying who they are
+	tokens *tokens.Verifier // nil: no tokens are taken
+
+	opening sync.Mutex
+	ledger  atomic.Pointer[openAccess] // nil: nobody has needed it yet
+	closed  bool                       // with opening
+	notes   sync.WaitGroup
+}
+
+// openAccess is the access ledger when it is open.
+type openAccess struct {
+	store ports.Store
+	keys  *keyring.Ring
+	audit *auditlog.Log
 }
 
 // OpenAccessStore opens the store of the access ledger alone. The caller closes it.
@@ -35,8 +45,8 @@ func OpenAccessStore(c Config, log *slog.Logger) (ports.Store, error) {
 }
 
 func openAccessStore(p parts) (ports.Store, error) {
-	p.config.Store.Pebble.Path += "." + accessSuffix
-	p.schema, p.connections = "daybook_"+accessSuffix, 4
+	p.config.Store.Pebble.Path += AccessSuffix
+	p.schema, p.connections = "daybook_access", 4
 	p.failed = func(err error) {
 		p.log.Error("the access ledger takes no more writes until a restart: no keys, and no privileged actions", "error", err)
 	}
@@ -60,20 +70,14 @@ func OpenKeys(c Config, log *slog.Logger) (access.Keyring, func() error, error) 
 	return ring, func() error { return errors.Join(ring.Close(), store.Close()) }, nil
 }
 
-func openAccess(p parts) (_ *accessLedger, err error) {
-	a := &accessLedger{must: p.config.Auth.Mode == authRequired}
+// newAccess opens the access ledger if keys will be asked for.
+func newAccess(p parts) (_ *accessLedger, err error) {
+	a := &accessLedger{parts: p, must: p.config.Auth.Mode == authRequired}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, a.Close())
 		}
 	}()
-	if a.Store, err = openAccessStore(p); err != nil {
-		return nil, err
-	}
-	if a.Keys, err = keyring.Open(context.Background(), keyring.Options{Store: a.Store, Now: time.Now, Log: p.log}); err != nil {
-		return nil, fmt.Errorf("the access ledger: %w", err)
-	}
-	a.Audit = auditlog.Open(auditlog.Options{Store: a.Store, Now: time.Now, Log: p.log})
 	if p.config.issued() {
 		o := p.config.Auth.OIDC
 		a.tokens, err = tokens.Open(context.Background(), tokens.Options{
@@ -83,99 +87,143 @@ func openAccess(p parts) (_ *accessLedger, err error) {
 			return nil, fmt.Errorf("auth.jwks.path: %w", err)
 		}
 	}
-	return a, nil
+	if a.must {
+		_, err = a.opened()
+	}
+	return a, err
+}
+
+// opened gives the access ledger, and opens it if nobody has yet.
+func (a *accessLedger) opened() (*openAccess, error) {
+	if l := a.ledger.Load(); l != nil {
+		return l, nil
+	}
+	a.opening.Lock()
+	defer a.opening.Unlock()
+	if l := a.ledger.Load(); l != nil {
+		return l, nil
+	}
+	if a.closed {
+		return nil, ports.ErrStoreClosed
+	}
+	store, err := openAccessStore(a.parts)
+	if err != nil {
+		return nil, err
+	}
+	keys, err := keyring.Open(context.Background(), keyring.Options{Store: store, Now: time.Now, Log: a.parts.log})
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("the access ledger: %w", err), store.Close())
+	}
+	l := &openAccess{store, keys, auditlog.Open(auditlog.Options{Store: store, Now: time.Now, Log: a.parts.log})}
+	a.ledger.Store(l)
+	return l, nil
 }
 
 // hint says what is missing where nobody could be let in.
 func (a *accessLedger) hint(log *slog.Logger) {
-	if keys, err := a.Keys.List(context.Background()); err == nil && len(keys) == 0 && a.must && a.tokens == nil {
+	if !a.must || a.tokens != nil {
+		return
+	}
+	if keys, err := a.List(context.Background()); err == nil && len(keys) == 0 {
 		log.Warn("nobody can be let in yet: there are no keys; make the first with: daybook keys create --subject NAME --role operator (while this process is stopped, if its store is embedded)")
 	}
 }
 
 // Close closes what was opened, last first.
 func (a *accessLedger) Close() (err error) {
+	a.opening.Lock()
+	a.closed = true
+	a.opening.Unlock()
+	a.notes.Wait()
 	if a.tokens != nil {
 		err = a.tokens.Close()
 	}
-	if a.Audit != nil {
-		err = errors.Join(err, a.Audit.Close())
-	}
-	if a.Keys != nil {
-		err = errors.Join(err, a.Keys.Close())
-	}
-	if a.Store != nil {
-		err = errors.Join(err, a.Store.Close())
+	if l := a.ledger.Load(); l != nil {
+		err = errors.Join(err, l.audit.Close(), l.keys.Close(), l.store.Close())
 	}
 	return err
 }
 
-// ofRequest says who sends a request.
-func (a *accessLedger) ofRequest(r *http.Request) (*access.Principal, error) {
-	given := r.Header["Authorization"]
-	if len(given) > 1 {
-		return nil, access.ErrUnauthenticated.Because(errors.New("the header Authorization is there more than once"))
+// Create implements access.Keyring.
+func (a *accessLedger) Create(ctx context.Context, n access.NewKey) (access.Key, string, error) {
+	l, err := a.opened()
+	if err != nil {
+		return access.Key{}, "", err
 	}
-	if len(given) == 0 {
-		return a.authenticate(r.Context(), "")
-	}
-	if given[0] == "" {
-		return nil, access.ErrUnauthenticated.Because(errors.New("the header Authorization is empty"))
-	}
-	return a.authenticate(r.Context(), given[0])
+	return l.keys.Create(ctx, n)
 }
 
-// authenticate says who shows the credential, which is that of a header Authorization. One that does not hold is never taken for none.
-func (a *accessLedger) authenticate(ctx context.Context, authorization string) (*access.Principal, error) {
-	if authorization == "" {
-		if a.must {
-			return nil, access.ErrUnauthenticated.Because(errors.New("no credential was sent"))
-		}
-		return access.Local, nil
+// List implements access.Keyring.
+func (a *accessLedger) List(ctx context.Context) ([]access.Key, error) {
+	l, err := a.opened()
+	if err != nil {
+		return nil, err
 	}
-	scheme, credential, _ := strings.Cut(authorization, " ")
-	switch {
-	case !strings.EqualFold(scheme, "bearer") || credential == "":
-		return nil, access.ErrUnauthenticated.Because(errors.New("the scheme is not Bearer"))
-	case strings.HasPrefix(credential, access.KeyPrefix):
-		return a.Keys.Authenticate(credential)
-	case a.tokens == nil:
-		return nil, access.ErrUnauthenticated.Because(errors.New("it is no API key, and no tokens are taken here"))
-	}
-	return a.tokens.Authenticate(ctx, credential)
+	return l.keys.List(ctx)
 }
 
-// operatorsOnly lets operators alone through, with plain answers: what lies behind is for machines.
-func (a *accessLedger) operatorsOnly(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		p, err := a.ofRequest(r)
-		switch {
-		case errors.Is(err, access.ErrUnauthenticated):
-			w.Header().Set("WWW-Authenticate", "Bearer")
-			http.Error(w, fault.Of(err).Msg, http.StatusUnauthorized)
-		case err != nil:
-			http.Error(w, fault.Of(err).Msg, http.StatusServiceUnavailable)
-		case !p.Has(access.Operator):
-			http.Error(w, access.ErrForbidden.Msg, http.StatusForbidden)
-		default:
-			next.ServeHTTP(w, r)
+// Rotate implements access.Keyring.
+func (a *accessLedger) Rotate(ctx context.Context, prefix string, grace time.Duration) (access.Key, string, error) {
+	l, err := a.opened()
+	if err != nil {
+		return access.Key{}, "", err
+	}
+	return l.keys.Rotate(ctx, prefix, grace)
+}
+
+// Revoke implements access.Keyring.
+func (a *accessLedger) Revoke(ctx context.Context, prefix string) (access.Key, error) {
+	l, err := a.opened()
+	if err != nil {
+		return access.Key{}, err
+	}
+	return l.keys.Revoke(ctx, prefix)
+}
+
+// Record implements access.AuditLog.
+func (a *accessLedger) Record(ctx context.Context, e access.Entry) error {
+	l, err := a.opened()
+	if err != nil {
+		return auditlog.ErrUnwritten.Because(err)
+	}
+	return l.audit.Record(ctx, e)
+}
+
+// Note implements access.AuditLog. It does not wait for the ledger to be opened.
+func (a *accessLedger) Note(e access.Entry) {
+	if l := a.ledger.Load(); l != nil {
+		l.audit.Note(e)
+		return
+	}
+	a.opening.Lock()
+	defer a.opening.Unlock()
+	if a.closed {
+		return
+	}
+	a.notes.Go(func() {
+		l, err := a.opened()
+		if err != nil {
+			a.parts.log.Error("an entry of the audit log is lost", "action", e.Action, "outcome", e.Outcome, "error", err)
+			return
 		}
+		l.audit.Note(e)
 	})
 }
 
-// warnEvery is between two warnings that everybody is let in.
-const warnEvery = time.Minute
-
-// warnOfEverybody says so again and again, until ctx ends.
-func (a *App) warnOfEverybody(ctx context.Context) {
-	tick := time.NewTicker(warnEvery)
-	defer tick.Stop()
-	for {
-		a.log.Warn("everybody who can reach this server may do everything (--insecure-allow-anonymous)", "url", a.URL())
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return
-		}
+// Entries implements access.AuditLog.
+func (a *accessLedger) Entries(ctx context.Context, after uint64, since time.Time, limit int) ([]access.Entry, error) {
+	l, err := a.opened()
+	if err != nil {
+		return nil, err
 	}
+	return l.audit.Entries(ctx, after, since, limit)
+}
+
+// Head implements access.AuditLog.
+func (a *accessLedger) Head(ctx context.Context) (uint64, error) {
+	l, err := a.opened()
+	if err != nil {
+		return 0, err
+	}
+	return l.audit.Head(ctx)
 }

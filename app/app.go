@@ -14,8 +14,11 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
+	"daybook/adapters/archive"
+	"daybook/adapters/handover"
 	"daybook/adapters/httpapi"
 	"daybook/adapters/msgapi"
 	"daybook/adapters/notary"
@@ -40,7 +43,8 @@ type App struct {
 	messages func(context.Context) error // takes commands from the bus
 	notary   *notary.Notary
 	access   *accessLedger
-	tls      *tlsfiles.Files // nil: plain HTTP
+	archive  *archive.Attached // nil: none
+	tls      *tlsfiles.Files   // nil: plain HTTP
 
 	failed   atomic.Bool     // the store takes no more writes until a restart
 	lifetime context.Context // ends when the process begins to stop
@@ -80,6 +84,7 @@ func New(c Config, build Build, log *slog.Logger, extra ...Extension) (_ *App, e
 		Registry: registry, Now: time.Now, Reactors: all.Reactors, Process: process(),
 		EventsTopic: prefix + ".events", CommandsTopic: msgapi.Topic(prefix), Source: "/" + prefix,
 		SnapshotEvery: c.Snapshots.Every,
+		Limits:        engine.Limits{Command: int64(c.Limits.CustomerCommand), Day: int64(c.Limits.CustomerDay)},
 	}
 	if a.notary, err = openNotary(c); err != nil {
 		return nil, err
@@ -89,13 +94,14 @@ func New(c Config, build Build, log *slog.Logger, extra ...Extension) (_ *App, e
 	if err != nil {
 		return nil, err
 	}
-	options.Store, options.Archive = ledger.Store, ledger.Archive
+	options.Store, options.Archive, a.archive = ledger.Store, ledger.Archive, ledger.attached
 	a.closers = append(a.closers, ledger.Close)
-	if a.access, err = openAccess(a.parts(registry)); err != nil {
+	if a.access, err = newAccess(a.parts(registry)); err != nil {
 		return nil, err
 	}
 	a.closers = append(a.closers, a.access.Close)
 	a.access.hint(log)
+	warnOfOpenSecrets(c, log)
 	if err := engine.ImportFinished(context.Background(), options.Store); err != nil {
 		return nil, err
 	}
@@ -139,6 +145,7 @@ func (a *App) listen() (err error) {
 	if a.listener, err = listenOn("http.addr", a.config.HTTP.Addr); err != nil {
 		return err
 	}
+	a.listener = bound(a.listener, descriptors())
 	a.closers = append(a.closers, closeListener(a.listener))
 	if a.config.Admin.Addr != "" {
 		if a.admin, err = listenOn("admin.addr", a.config.Admin.Addr); err != nil {
@@ -150,7 +157,7 @@ func (a *App) listen() (err error) {
 }
 
 func listenOn(key, addr string) (net.Listener, error) {
-	l, err := net.Listen("tcp", addr)
+	l, err := handover.Take(func() (net.Listener, error) { return net.Listen("tcp", addr) }, syscall.EADDRINUSE)
 	if err != nil {
 		return nil, fmt.Errorf("cannot listen on %s (%s): %w; choose another address with --%s", addr, key, err, key)
 	}
@@ -191,8 +198,9 @@ func (a *App) Engine() *engine.Engine { return a.engine }
 // DrainTimeout is how long requests that were begun may take when the process stops.
 const DrainTimeout = 10 * time.Second
 
-// Run does the work of the configured roles until ctx ends, then stops in order: no new requests, those begun are
-// answered, what was accepted is relayed and projected, everything is closed. It is called once.
+// Run does the work of the configured roles until ctx ends, then stops in order: it says that it is not ready and, for as long as it
+// is configured, goes on answering; then there are no new requests, those begun are answered, what was accepted is relayed and
+// projected, everything is closed. It is called once.
 func (a *App) Run(ctx context.Context) error {
 	var front, back sync.WaitGroup
 	work, stopWork := context.WithCancel(context.WithoutCancel(ctx))
@@ -204,6 +212,7 @@ func (a *App) Run(ctx context.Context) error {
 	front.Go(func() { a.engine.RunCommands(commands) })
 	back.Go(func() { a.engine.RunSnapshots(work) })
 	back.Go(func() { a.keepCheckpoints(work) })
+	back.Go(func() { a.awaitArchive(work) })
 	if a.config.InsecureAnonymous {
 		back.Go(func() { a.warnOfEverybody(work) })
 	}
@@ -241,6 +250,9 @@ func (a *App) Run(ctx context.Context) error {
 	}
 	a.log.Info("stopping")
 	a.end() // readiness fails, streams end, no more messages are taken
+	if err == nil {
+		err = a.linger(failed)
+	}
 	for _, s := range servers {
 		drain, cancel := context.WithTimeout(work, DrainTimeout)
 		err = errors.Join(err, s.server.Shutdown(drain))
@@ -253,6 +265,16 @@ func (a *App) Run(ctx context.Context) error {
 	err = errors.Join(err, a.close())
 	a.log.Info("stopped")
 	return err
+}
+
+// linger lets requests be answered for a while, so that whoever looks at readiness sends no more of them. It ends early with a server.
+func (a *App) linger(failed <-chan error) error {
+	select {
+	case <-time.After(time.Duration(a.config.HTTP.StopDelay) * time.Second):
+		return nil
+	case err := <-failed:
+		return err
+	}
 }
 
 // takeMessages subscribes to commands as soon as the bus lets it.

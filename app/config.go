@@ -16,8 +16,9 @@ import (
 // Config is the whole configuration, checked. Default gives one that runs at once.
 type Config struct {
 	HTTP struct {
-		Addr string
-		TLS  struct{ Cert, Key string }
+		Addr      string
+		TLS       struct{ Cert, Key string }
+		StopDelay int `mapstructure:"stop-delay"` // seconds
 	}
 	Admin struct{ Addr string }
 	Store struct {
@@ -35,11 +36,16 @@ type Config struct {
 		Elasticsearch struct{ URL, Prefix string }
 	}
 	Auth struct {
-		Mode string
-		OIDC struct{ Issuer, Audience, Roles, Type string }
-		JWKS struct{ Path string }
+		Mode       string
+		NeedReason bool `mapstructure:"require-reason"`
+		OIDC       struct{ Issuer, Audience, Roles, Type string }
+		JWKS       struct{ Path string }
 	}
-	Limits            struct{ Requests, Burst int }
+	Limits struct {
+		Requests, Burst, Costly int
+		CustomerCommand         int `mapstructure:"customer-command"`
+		CustomerDay             int `mapstructure:"customer-day"`
+	}
 	InsecureAnonymous bool `mapstructure:"insecure-allow-anonymous"`
 	BehindTLSProxy    bool `mapstructure:"behind-tls-proxy"`
 
@@ -49,6 +55,8 @@ type Config struct {
 	Roles     []string
 	Units     []Unit
 	Log       struct{ Level, Format string }
+
+	secretFiles []string // out of which settings were read
 }
 
 // Unit is what accounts may be kept in besides the currencies of ISO 4217: points, credits, energy.
@@ -97,6 +105,7 @@ func keys() []key {
 		{"http.addr", "127.0.0.1:8080", "Where the API listens.", nil},
 		{"http.tls.cert", "", "The file of the TLS certificate, in PEM, with those that vouch for it; a new one is taken up without a restart. It serves both listeners.", nil},
 		{"http.tls.key", "", "The file of its private key.", nil},
+		{"http.stop-delay", 0, "For how many seconds after SIGTERM requests are still answered, while /readyz says 503, so that a balancer turns elsewhere before this process is gone.", nil},
 		{"admin.addr", "", "Where /metrics and pprof listen, for operators alone when that is no loopback address; empty: /metrics on the API's listener, for loopback clients only, and nowhere when auth.mode is required.", nil},
 		{"auth.mode", authNone, "Who is let in: none asks nobody, which is for loopback addresses alone; required asks for an API key or a token.", func() []string { return []string{authNone, authRequired} }},
 		{"auth.oidc.issuer", "", "Whose access tokens are taken beside API keys, such as https://login.example.com; its keys are found by OpenID discovery.", nil},
@@ -104,8 +113,12 @@ func keys() []key {
 		{"auth.oidc.roles", "roles", "Which claim of a token holds the roles; dots lead into objects.", nil},
 		{"auth.oidc.type", "at+jwt", "What a token's header must call it (typ), so that an ID token is not taken for an access token; JWT for issuers that call all of them so.", nil},
 		{"auth.jwks.path", "", "A file with the issuer's keys (JWKS), instead of asking it; a changed one is taken up without a restart.", nil},
+		{"auth.require-reason", false, "Whether privileged actions, and what auditors and operators read, need a reason in the header Audit-Reason.", nil},
 		{"limits.requests", 0, "How many requests a second each principal may send over HTTP; 0: any number. A stream of commands is one.", nil},
 		{"limits.burst", 0, "How many at once after a pause; 0: twice limits.requests.", nil},
+		{"limits.costly", 0, "How many requests a minute, of those that take more than others, each principal may send: statements, searches, histories, feeds, proofs, exports, rebuilds, archivals, backups; 0: any number.", nil},
+		{"limits.customer-command", 0, "The most that one command of a customer may move, in minor units of the account's currency; 0: no limit.", nil},
+		{"limits.customer-day", 0, "The most that may leave an account on one day (UTC) by its owner and holders together, in minor units; 0: no limit.", nil},
 		{"behind-tls-proxy", false, "A proxy in front does TLS, so plain HTTP may be served on an address that is not loopback.", nil},
 		{"insecure-allow-anonymous", false, "Let everybody who can reach the listeners do everything, also from other machines and without TLS. It is said in the log each minute.", nil},
 		{"store.driver", "pebble", "Where events are kept.", names(stores)},
@@ -175,7 +188,8 @@ func Load(flags *pflag.FlagSet, environ []string) (Config, []Setting, error) {
 	problems = append(problems, file.unknown()...)
 	problems = append(problems, unknownEnv(environ)...)
 	vars := variables(environ)
-	problems = append(problems, readSecrets(vars)...)
+	secrets, wrong := readSecrets(vars)
+	problems = append(problems, wrong...)
 	var settings []Setting
 	for _, k := range keys() {
 		s := Setting{Name: k.name, Value: k.value, Origin: "default", Doc: k.doc}
@@ -218,6 +232,7 @@ func Load(flags *pflag.FlagSet, environ []string) (Config, []Setting, error) {
 	if len(problems) > 0 {
 		return Config{}, settings, &ConfigError{problems}
 	}
+	c.secretFiles = secrets
 	return c, settings, nil
 }
 

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/spf13/pflag"
+
+	"daybook/test/faulttable"
 )
 
 // load loads a configuration from a file's text, environment variables and flags.
@@ -72,6 +74,7 @@ func TestUnits(t *testing.T) {
 }
 
 func TestWhatIsWrongIsSaid(t *testing.T) {
+	faulttable.Covers(t, "F53", faulttable.Memory)
 	for name, c := range map[string]struct {
 		file    string
 		environ []string
@@ -143,6 +146,7 @@ func TestTheFilesThatAreShippedAreRight(t *testing.T) {
 }
 
 func TestASecretCanComeFromAFileAndIsNotShown(t *testing.T) {
+	faulttable.Covers(t, "F53", faulttable.Memory)
 	file := filepath.Join(t.TempDir(), "url")
 	const url = "postgres://ada:lovelace@one:5432,two:5433/daybook?sslmode=disable"
 	if err := os.WriteFile(file, []byte(url+"\n"), 0o600); err != nil {

@@ -58,8 +58,8 @@ func unknownEnv(environ []string) []string {
 // fromFile ends the variable that names a file with the value of a secret setting.
 const fromFile = "_FILE"
 
-// readSecrets puts the values of secret settings that are given in files among the variables.
-func readSecrets(vars map[string]string) (problems []string) {
+// readSecrets puts the values of secret settings that are given in files among the variables, and says which files those are.
+func readSecrets(vars map[string]string) (files, problems []string) {
 	for _, k := range keys() {
 		path, ok := vars[k.env()+fromFile]
 		if !ok || !k.secret() {
@@ -73,9 +73,10 @@ func readSecrets(vars map[string]string) (problems []string) {
 			problems = append(problems, fmt.Sprintf("environment variable %s%s: %v", k.env(), fromFile, err))
 		default:
 			vars[k.env()] = strings.TrimSpace(string(text))
+			files = append(files, path)
 		}
 	}
-	return problems
+	return files, problems
 }
 
 // password is where a password stands in the URL, or in the words, of a connection.

@@ -24,8 +24,8 @@ func (a *App) drive(r *es.Registry, o engine.Options, build Build, metrics *prom
 		Build:   httpapi.Build{Version: build.Version, Revision: build.Commit, Go: build.Go},
 		Drivers: httpapi.Drivers{Store: a.config.Store.Driver, Bus: a.config.Bus.Driver, Views: a.config.Views.Driver},
 
-		Authenticate: a.access.ofRequest, Keys: a.access.Keys, Audit: a.access.Audit,
-		Limits: httpapi.Limits{Requests: a.config.Limits.Requests, Burst: a.config.Limits.Burst, Failures: httpapi.Failures}, Secure: a.tls != nil || a.config.BehindTLSProxy,
+		Authenticate: a.access.ofRequest, Keys: a.access, Audit: a.access, Backup: a.backUp, NeedReason: a.config.Auth.NeedReason,
+		Limits: httpapi.Limits{Requests: a.config.Limits.Requests, Burst: a.config.Limits.Burst, Costly: a.config.Limits.Costly, Failures: httpapi.Failures}, Secure: a.tls != nil || a.config.BehindTLSProxy,
 		Anonymous:  a.config.Auth.Mode == authNone,
 		LocalNames: a.config.Auth.Mode == authNone && !a.config.InsecureAnonymous && !a.config.BehindTLSProxy,
 	})
@@ -43,7 +43,7 @@ func (a *App) drive(r *es.Registry, o engine.Options, build Build, metrics *prom
 	default:
 		a.api = withLocalMetrics(api, scrape)
 	}
-	messages := msgapi.New(a.engine, o.Bus, r, msgapi.Options{Authenticate: a.access.authenticate, Audit: a.access.Audit})
+	messages := msgapi.New(a.engine, o.Bus, r, msgapi.Options{Authenticate: a.access.authenticate, Audit: a.access})
 	a.messages = func(ctx context.Context) error {
 		return messages.Subscribe(ctx, o.CommandsTopic)
 	}
@@ -79,13 +79,14 @@ func (a *App) adminHandler(scrape http.Handler) http.Handler {
 	return a.access.operatorsOnly(mux)
 }
 
-// checks says how the parts stand: what this process needs to do the work of its roles, and what it may do without.
-func (a *App) checks(ctx context.Context) []httpapi.Check {
+// checks says how the parts stand: what this process needs to do the work of its roles and, with all, what it may do without.
+func (a *App) checks(ctx context.Context, all bool) []httpapi.Check {
 	running := httpapi.Check{Name: "running", OK: a.lifetime.Err() == nil, Needed: true}
-	if !running.OK {
+	if !running.OK { // who asks is to know at once, however slow the others are
 		running.Detail = "shutting down"
+		return []httpapi.Check{running}
 	}
-	checks := dependencies(ctx, a.engine.Options)
+	checks := dependencies(ctx, a.engine.Options, all)
 	if a.failed.Load() {
 		checks[0].OK, checks[0].Detail = false, "failed: it takes no more writes until a restart"
 	}

@@ -22,7 +22,7 @@ func TestAStoreThatFailedEndsReadiness(t *testing.T) {
 	}()
 	demand := func(ok bool, detail string) {
 		t.Helper()
-		for _, check := range a.checks(t.Context()) {
+		for _, check := range a.checks(t.Context(), true) {
 			if check.Name == "store" && (check.OK != ok || !check.Needed || !strings.Contains(check.Detail, detail)) {
 				t.Errorf("the store's check is %+v, want ok %v and %q", check, ok, detail)
 			}

@@ -58,7 +58,8 @@ func isTerminal(w io.Writer) bool {
 // newMetrics makes a registry of metrics of the process and the engine, and the observer that feeds it.
 func newMetrics(r *es.Registry) (*prometheus.Registry, ports.Observer) {
 	metrics := prometheus.NewRegistry()
-	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	live := collectors.GoRuntimeMetricsRule{Matcher: regexp.MustCompile(`^/gc/heap/live:bytes$`)} // what a leak makes grow, without the garbage
+	metrics.MustRegister(collectors.NewGoCollector(collectors.WithGoCollectorRuntimeMetrics(live)), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	commands := map[string][]string{}
 	for _, m := range r.Modules {
 		for _, t := range m.Commands {

@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -42,6 +43,13 @@ func (lostBus) Healthy() error {
 	return ports.ErrBusUnavailable.Because(errors.New("dial amqp://user:secret@10.0.0.1: refused"))
 }
 
+// lostArchive is out of reach.
+type lostArchive struct{ ports.Archive }
+
+func (lostArchive) Healthy(context.Context) error {
+	return ports.ErrArchiveUnavailable.Because(errors.New("dial 10.0.0.1: refused"))
+}
+
 // wellBus is connected.
 type wellBus struct{ ports.Bus }
 
@@ -61,11 +69,13 @@ func TestADependencyThatIsDownOrSilentHidesNoOther(t *testing.T) {
 		{func(o *engine.Options) { o.Store = silentStore{} }, "store false does not answer within 1s; views false at position 0, being built; bus true "},
 		{func(o *engine.Options) { o.Views, o.Bus = lostViews{}, lostBus{} },
 			"store true head at position 0; views false The views cannot be reached right now.; bus false The bus cannot be reached right now."},
+		{func(o *engine.Options) { o.Archive = lostArchive{} },
+			"store true head at position 0; views false at position 0, being built; bus true ; archive false The archive cannot be reached right now; nothing was done."},
 	} {
 		o := well
 		c.hurt(&o)
 		var got []string
-		for _, check := range dependencies(t.Context(), o) {
+		for _, check := range dependencies(t.Context(), o, true) {
 			got = append(got, fmt.Sprintf("%s %v %s", check.Name, check.OK, check.Detail))
 			if check.Needed != (check.Name == "store") {
 				t.Errorf("%s: needed is %v", check.Name, check.Needed)
@@ -75,6 +85,26 @@ func TestADependencyThatIsDownOrSilentHidesNoOther(t *testing.T) {
 			t.Errorf("the checks are\n%s, want\n%s", text, c.want)
 		}
 	}
+}
+
+// silentViews answer only when they are no longer listened to.
+type silentViews struct{ ports.Views }
+
+func (silentViews) Progress(ctx context.Context) (ports.Progress, error) {
+	<-ctx.Done()
+	return ports.Progress{}, ports.ErrViewUnavailable.Because(ctx.Err())
+}
+
+// A balancer that gets no answer in time takes the process away from its clients.
+func TestWhoAsksWhetherAProcessIsReadyNeedNotWaitForWhatItCanDoWithout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := engine.Options{Store: memstore.New(), Views: silentViews{}, Bus: lostBus{}, Archive: lostArchive{}}
+		began := time.Now()
+		checks := dependencies(t.Context(), o, false)
+		if len(checks) != 1 || checks[0].Name != "store" || !checks[0].OK || time.Since(began) > 0 {
+			t.Errorf("after %v: %v", time.Since(began), checks)
+		}
+	})
 }
 
 func TestNoPasswordReachesTheLog(t *testing.T) {

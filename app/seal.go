@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"daybook/adapters/notary"
-	"daybook/core/access"
 	"daybook/core/es"
 	"daybook/core/ports"
 )
@@ -34,36 +34,65 @@ func openNotary(c Config) (*notary.Notary, error) {
 // checkpointEvery is how often a checkpoint is kept while there is anything new.
 const checkpointEvery = time.Minute
 
-// keepCheckpoints keeps a checkpoint now and then, and when ctx ends.
+// accessOrigin is what the name of the access ledger in its checkpoints has more than that of the accounts' ledger.
+const accessOrigin = "/access"
+
+// keepCheckpoints keeps checkpoints of both ledgers now and then, and when ctx ends.
 func (a *App) keepCheckpoints(ctx context.Context) {
 	if a.config.sealPath() == "" {
 		return
 	}
 	tick := time.NewTicker(checkpointEvery)
 	defer tick.Stop()
-	var kept es.Position
+	var accounts, beside es.Position
 	for ended := false; !ended; {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
 			ended = true
 		}
-		c, signed, err := a.engine.Checkpoint(access.As(context.WithoutCancel(ctx), access.Local))
-		if err == nil && c.Size != kept {
-			err = a.notary.Keep(signed)
-			kept = c.Size
-		}
-		if err != nil && !errors.Is(err, ports.ErrStoreUnavailable) {
-			a.log.Warn("no checkpoint was kept", "error", err)
+		whole := context.WithoutCancel(ctx)
+		accounts = a.keepCheckpoint(whole, "", accounts, a.engine.Store)
+		if l := a.access.ledger.Load(); l != nil {
+			beside = a.keepCheckpoint(whole, AccessSuffix, beside, l.store)
 		}
 	}
 }
 
-// KeptCheckpoints gives the notes that were kept where the configuration says, and the key that checks them.
-func KeptCheckpoints(c Config) (notes []string, key string, err error) {
+// keepCheckpoint keeps a checkpoint of a store that has grown since the one before, and gives how far the last one goes.
+func (a *App) keepCheckpoint(ctx context.Context, ledger string, before es.Position, store ports.Store) es.Position {
+	tree, err := store.Tree(ctx)
+	if err == nil && tree.Size == before {
+		return before
+	}
+	if err == nil {
+		c := es.Checkpoint{Origin: a.notary.Origin(), Size: tree.Size, Root: tree.Root(), At: a.engine.Now().UTC()}
+		if ledger == AccessSuffix {
+			c.Origin += accessOrigin
+		}
+		var signed string
+		if signed, err = a.notary.Sign(c.Text()); err == nil {
+			err = a.notary.Keep(ledger, signed)
+		}
+	}
+	if err == nil {
+		return tree.Size
+	}
+	if !errors.Is(err, ports.ErrStoreUnavailable) {
+		a.log.Warn("no checkpoint was kept", "error", err)
+	}
+	return before
+}
+
+// KeptCheckpoints gives the notes that were kept of a ledger, "" for that of accounts or AccessSuffix, where the configuration says, and the key
+// that checks them.
+func KeptCheckpoints(c Config, ledger string) (notes []string, key string, err error) {
 	path := c.sealPath()
 	if path == "" {
 		return nil, "", nil
 	}
-	return notary.Kept(path)
+	return notary.Kept(path, ledger)
 }
+
+// OfAccess reports whether a checkpoint is one of an access ledger.
+func OfAccess(c es.Checkpoint) bool { return strings.HasSuffix(c.Origin, accessOrigin) }

@@ -27,7 +27,7 @@ func observed(api http.Handler, metrics prometheus.Registerer, tracing *oteltrac
 // measure has the engine's parts asked on each scrape how far they are. dead are topics whose dead letters are counted.
 func measure(metrics prometheus.Registerer, o engine.Options, build Build, queued func() int, dead ...string) {
 	promobserver.Standing{
-		Store: o.Store, Views: o.Views, Bus: o.Bus, Relay: engine.RelayCheckpoint(o.EventsTopic), Dead: dead, Queued: queued, Now: o.Now,
+		Store: o.Store, Views: o.Views, Bus: o.Bus, Archive: o.Archive, Relay: engine.RelayCheckpoint(o.EventsTopic), Dead: dead, Queued: queued, Now: o.Now,
 	}.Register(metrics)
 	promobserver.RegisterBuild(metrics, build.Version, build.Commit, build.Go)
 }

@@ -35,7 +35,7 @@ func serve(t *testing.T, patience time.Duration, handler http.HandlerFunc) *apic
 
 func dial(t *testing.T, url string, patience time.Duration) *apiclient.Client {
 	t.Helper()
-	c, err := apiclient.New(url, "", patience)
+	c, err := apiclient.New(apiclient.Options{Server: url, Patience: patience})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -263,4 +263,55 @@ func TestFollow(t *testing.T) {
 			t.Fatal(got, err)
 		}
 	})
+}
+
+func TestAKeyInTheClearGoesToNoOtherMachineUnlessItIsSaid(t *testing.T) {
+	for _, c := range []struct {
+		server string
+		clear  bool // by its own
+	}{
+		{"http://ledger.example.com", true}, {"http://192.0.2.7:8080", true}, {"http://localhost.example.com:8080", true}, {"http://[2001:db8::1]", true}, {"http://0.0.0.0:8080", true},
+		{"https://ledger.example.com", false}, {"http://localhost:8080", false}, {"http://127.0.0.1:8080", false}, {"http://[::1]:8080", false},
+	} {
+		for _, o := range []apiclient.Options{{Server: c.server}, {Server: c.server, Key: "dbk_a_b"}, {Server: c.server, Key: "dbk_a_b", SendKeyInClear: true}} {
+			client, err := apiclient.New(o)
+			if refused := errors.Is(err, apiclient.ErrKeyInClear); refused != (c.clear && o.Key != "" && !o.SendKeyInClear) || !refused && err != nil {
+				t.Errorf("%+v: %v", o, err)
+			}
+			if err == nil {
+				client.Close()
+			}
+		}
+	}
+}
+
+func TestARedirectIsNotFollowedWithTheKey(t *testing.T) {
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { t.Errorf("it was sent %v", r.Header) }))
+	defer elsewhere.Close()
+	server := httptest.NewServer(http.RedirectHandler(elsewhere.URL, http.StatusTemporaryRedirect))
+	defer server.Close()
+	c, err := apiclient.New(apiclient.Options{Server: server.URL, Key: "dbk_a_b", Reason: "why", Patience: generous})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	var problem *apiclient.Problem
+	if _, err := c.Get(t.Context(), "/v1/status", nil); !errors.As(err, &problem) || problem.Status != http.StatusTemporaryRedirect {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestTheServerIsToldWhy(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = fmt.Fprintf(w, "%q", r.Header.Get("Audit-Reason"))
+	}))
+	defer server.Close()
+	c, err := apiclient.New(apiclient.Options{Server: server.URL, Reason: "Fall 17, Köln", Patience: generous})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if got, err := c.Get(t.Context(), "/", nil); err != nil || string(got) != `"Fall 17, Köln"` {
+		t.Errorf("got %s, %v", got, err)
+	}
 }

@@ -5,9 +5,11 @@ package apiclient
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -24,19 +26,48 @@ type Client struct {
 	http     *http.Client
 	patience time.Duration
 	key      string // "": none
+	reason   string // "": none
 }
 
-// New makes a client of the server at a URL such as http://127.0.0.1:8080. key is the API key or token that it shows; "" is none. patience
-// is how long a call, or a stream that does not get on, waits for the server before it gives up with Unreachable.
-func New(server, key string, patience time.Duration) (*Client, error) {
-	u, err := url.Parse(server)
+// Options say whom a client speaks to and as whom.
+type Options struct {
+	Server string // a URL such as http://127.0.0.1:8080
+	Key    string // the API key or token that it shows; "" is none
+	Reason string // why, for the audit log of the server; "" is none
+	// Patience is how long a call, or a stream that does not get on, waits for the server before it gives up with Unreachable.
+	Patience time.Duration
+	// SendKeyInClear lets the key go to another machine by plain HTTP, where whoever listens learns it.
+	SendKeyInClear bool
+	TLS            *tls.Config // nil: the server must be vouched for by the system's authorities
+}
+
+// ErrKeyInClear: the key would cross the network in the clear.
+var ErrKeyInClear = errors.New("the key would cross the network in the clear")
+
+// New makes a client. Its error says what is wrong with the options, and is ErrKeyInClear for a key that others could read on its way.
+func New(o Options) (*Client, error) {
+	u, err := url.Parse(o.Server)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return nil, fmt.Errorf("the server %q is not a URL like http://127.0.0.1:8080", server)
+		return nil, fmt.Errorf("the server %q is not a URL like http://127.0.0.1:8080", o.Server)
+	}
+	if o.Key != "" && u.Scheme == "http" && !loopback(u.Hostname()) && !o.SendKeyInClear {
+		return nil, fmt.Errorf("%w to %s: use https", ErrKeyInClear, u.Host)
 	}
 	u.Path = strings.TrimSuffix(u.Path, "/")
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.DisableCompression = true // the stream must not be held back by a decompressor
-	return &Client{base: u, http: &http.Client{Transport: transport}, patience: patience, key: key}, nil
+	if o.TLS != nil {
+		transport.TLSClientConfig = o.TLS
+	}
+	return &Client{base: u, http: &http.Client{Transport: transport, CheckRedirect: stay}, patience: o.Patience, key: o.Key, reason: o.Reason}, nil
+}
+
+// stay follows no redirect: Daybook sends none, and the key is for the server that was named.
+func stay(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+
+// loopback reports whether a host is this machine.
+func loopback(host string) bool {
+	return host == "localhost" || net.ParseIP(host).IsLoopback()
 }
 
 // Server is where the client speaks to.
@@ -181,6 +212,9 @@ func (c *Client) do(ctx context.Context, method, path string, query url.Values, 
 	}
 	if c.key != "" {
 		req.Header.Set("Authorization", "Bearer "+c.key)
+	}
+	if c.reason != "" {
+		req.Header.Set("Audit-Reason", c.reason)
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {

@@ -40,6 +40,7 @@ func (a *Archive) Add(ctx context.Context, events []es.Recorded) error {
 	if err != nil {
 		return err
 	}
+	// gofail: var afterUploadBeforeConfirm struct{}
 	tree := m.tree.Clone()
 	for i := range given {
 		tree.Add(given[i].Hash, nil)
@@ -62,8 +63,8 @@ func parse(events []es.Recorded) ([]es.Recorded, error) {
 	}
 	given := make([]es.Recorded, len(events))
 	for i := range events {
-		e, err := es.ParseRecorded(events[i].Raw)
-		if err != nil || e.Position != events[i].Position || e.Hash == (es.Hash{}) || bytes.IndexByte(e.Raw, '\n') >= 0 {
+		e, err := es.ParseRecorded(events[i].JSON())
+		if err != nil || e.Position != events[i].Position || e.Hash == (es.Hash{}) || bytes.IndexByte(e.JSON(), '\n') >= 0 {
 			return nil, ports.ErrBatchRefused.Say("What was given to the archive as the event at position %d is not a sealed event on one line; nothing was written.",
 				events[i].Position).Because(err)
 		}
@@ -126,7 +127,7 @@ func (a *Archive) addSegment(ctx context.Context, given []es.Recorded) (*segment
 		return nil, a.failed(ctx, "writing "+s.Name, err)
 	}
 	return s, a.walk(ctx, s, func(e *es.Recorded) error {
-		if want := given[e.Position-s.First].Raw; !bytes.Equal(e.Raw, want) {
+		if want := given[e.Position-s.First].JSON(); !bytes.Equal(e.JSON(), want) {
 			return s.damaged("the event at position %d was read back as other bytes than it was written as", e.Position)
 		}
 		return nil

@@ -40,12 +40,15 @@ type Archive struct {
 	closed  atomic.Bool
 }
 
+// frameRoom is more than the events of a frame take. A frame that says it needs more is not given it.
+const frameRoom = 64 << 20
+
 func newArchive(s storage, where string) (*Archive, error) {
 	pack, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderCRC(true), zstd.WithEncoderLevel(zstd.SpeedBetterCompression))
 	if err != nil {
 		return nil, err
 	}
-	unpack, err := zstd.NewReader(nil, zstd.WithDecoderMaxMemory(1<<30))
+	unpack, err := zstd.NewReader(nil, zstd.WithDecoderMaxMemory(frameRoom))
 	if err != nil {
 		return nil, err
 	}
@@ -131,6 +134,15 @@ func (a *Archive) PositionAt(ctx context.Context, t time.Time) (es.Position, err
 		return 0, err
 	}
 	return lastAt(events[0], t), nil
+}
+
+// Healthy implements ports.Archive.
+func (a *Archive) Healthy(ctx context.Context) error {
+	_, err := a.get(ctx, manifestName, 0, 0)
+	if errors.Is(err, fs.ErrNotExist) { // well if there never was one
+		_, err = a.load(ctx)
+	}
+	return err
 }
 
 // Close implements ports.Archive.

@@ -33,7 +33,7 @@ func TestContractInAFolder(t *testing.T) {
 type shared struct{ storage }
 
 // inMemory is an empty storage.
-func inMemory() shared { return shared{blobs{bucket: memblob.OpenBucket(nil)}} }
+func inMemory() shared { return shared{newBlobs(memblob.OpenBucket(nil), "", patience)} }
 
 // close is per archive: the objects stay.
 func (s shared) close() error { return nil }

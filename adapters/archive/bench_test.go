@@ -25,7 +25,7 @@ func full(b *testing.B) (*Archive, []es.Recorded) {
 	}
 	bytes := 0
 	for i := range events {
-		bytes += len(events[i].Raw) + 1
+		bytes += len(events[i].JSON()) + 1
 	}
 	b.Logf("%d events, %d bytes each, are %d bytes each in the archive; added in %s", len(events), bytes/len(events),
 		a.known.Load().Segments[0].Bytes/int64(len(events)), time.Since(start))

@@ -12,6 +12,7 @@ import (
 	"daybook/core/es"
 	"daybook/core/ports"
 	"daybook/test/contract"
+	"daybook/test/faulttable"
 )
 
 const node = int(frameEvents)
@@ -71,6 +72,7 @@ func isDamage(err error, words ...string) bool {
 }
 
 func TestEveryFlippedBitOfTheManifestIsFoundAndNamed(t *testing.T) {
+	faulttable.Covers(t, "F62", faulttable.Archive)
 	m, _ := filled(t)
 	text := m.object(t, manifestName)
 	for i := range 8 * len(text) {
@@ -99,6 +101,7 @@ func TestEveryFlippedBitOfTheManifestIsFoundAndNamed(t *testing.T) {
 }
 
 func TestAFlippedBitOfASegmentIsFoundAndNamedByWhoeverReadsItAndByCheck(t *testing.T) {
+	faulttable.Covers(t, "F62", faulttable.Archive)
 	m, events := filled(t)
 	list, err := opened(t, m).load(t.Context())
 	if err != nil {
@@ -153,6 +156,7 @@ func TestBytesAfterTheEndOfASegmentAreFoundByCheck(t *testing.T) {
 }
 
 func TestAMissingSegmentIsNamedWithThePositionsThatItHolds(t *testing.T) {
+	faulttable.Covers(t, "F62", faulttable.Archive)
 	m, events := filled(t)
 	name := "segments/00000000000000000257-00000000000000001024.ndjson.zst"
 	if err := m.remove(t.Context(), name); err != nil {

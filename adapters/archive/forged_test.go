@@ -2,10 +2,15 @@ package archive
 
 import (
 	"bytes"
+	"errors"
+	"slices"
 	"testing"
 	"time"
 
+	"github.com/klauspost/compress/zstd"
+
 	"daybook/core/es"
+	"daybook/core/ports"
 )
 
 // Whoever can write files can also make the hash in the last line right; that must break nothing but what is said there.
@@ -50,6 +55,54 @@ func FuzzAForgedIndexIsRefusedOrFitsTogether(f *testing.F) {
 		}
 		if n := x.frameAt(time.Now()); n < 0 || n >= len(x.Frames) {
 			t.Fatalf("frame %d", n)
+		}
+	})
+}
+
+// A frame with a right hash may hold anything too: events that are not those of their places are damage, and no frame takes more room
+// than the decompressor is given.
+func FuzzAForgedFrameIsRefusedOrHoldsItsEvents(f *testing.F) {
+	m, _ := filled(f)
+	a := opened(f, m)
+	list, err := a.load(f.Context())
+	if err != nil {
+		f.Fatal(err)
+	}
+	s := list.Segments[0]
+	object := m.object(f, s.Name)
+	x, err := s.parseIndex(object[s.Index.Offset:])
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(object[:s.Index.Offset], true)
+	lines, err := a.unpack.DecodeAll(object[:s.Index.Offset], nil)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(lines, false)
+	f.Add([]byte{0x28, 0xB5, 0x2F, 0xFD, 0xE0, 0, 0, 0, 0x3F, 0, 0, 0, 0, 1, 0, 0}, true) // of no bytes, and says that it is of a gigabyte
+	pack, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedFastest))
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, frame []byte, packed bool) {
+		if !packed { // so that what lies inside is fuzzed too
+			frame = pack.EncodeAll(frame, nil)
+		}
+		x := *x
+		x.Frames = slices.Clone(x.Frames)
+		x.Frames[0].SHA256 = sum(frame)
+		events, _, err := a.parseFrame(&s, &x, 0, frame)
+		if err != nil {
+			if !errors.Is(err, ports.ErrArchiveDamaged) {
+				t.Error(err)
+			}
+			return
+		}
+		for i := range events {
+			if events[i].Position != s.First+es.Position(i) {
+				t.Fatalf("at place %d lies %s", i, events[i].JSON())
+			}
 		}
 	})
 }

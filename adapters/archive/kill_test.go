@@ -9,6 +9,7 @@ import (
 	"daybook/core/es"
 	"daybook/core/ports"
 	"daybook/test/contract"
+	"daybook/test/faulttable"
 )
 
 // mortal is a storage whose process is killed at one of its operations: before it, or after it was done but not told.
@@ -59,6 +60,7 @@ func (m *mortal) remove(ctx context.Context, name string) error {
 }
 
 func TestAnAddThatIsKilledAnywhereAddsAllOrNothingAndCanBeDoneAgain(t *testing.T) {
+	faulttable.Covers(t, "F62", faulttable.Archive)
 	events := contract.Sealed(t, 3*node)
 	for _, before := range []int{0, node} { // the first segment is like no other
 		for _, after := range []bool{false, true} {
@@ -104,7 +106,7 @@ func wantOnly(t *testing.T, s storage, events []es.Recorded) {
 		at[i] = events[i].Position
 	}
 	got, err := a.Read(t.Context(), at)
-	if err != nil || !slices.EqualFunc(got, events, func(a, b es.Recorded) bool { return string(a.Raw) == string(b.Raw) }) {
+	if err != nil || !slices.EqualFunc(got, events, func(a, b es.Recorded) bool { return string(a.JSON()) == string(b.JSON()) }) {
 		t.Fatalf("the events are not those that were added: %v", err)
 	}
 	if err := a.Check(t.Context(), func(es.Position) {}); err != nil {
@@ -137,6 +139,7 @@ func (l *lying) put(ctx context.Context, name string, data []byte) error {
 }
 
 func TestWhatIsReadBackOtherwiseThanItWasWrittenIsNotAdded(t *testing.T) {
+	faulttable.Covers(t, "F62", faulttable.Archive)
 	m, events := inMemory(), contract.Sealed(t, 2*node)
 	a := opened(t, &lying{m, "segments/00000000000000000257-00000000000000000512.ndjson.zst"})
 	if err := a.Add(t.Context(), events[:node]); err != nil {

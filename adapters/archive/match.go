@@ -4,6 +4,9 @@ import (
 	"context"
 	"encoding/binary"
 	"math/bits"
+	"strings"
+
+	"gocloud.dev/blob/fileblob"
 
 	"daybook/core/es"
 	"daybook/core/fault"
@@ -15,7 +18,8 @@ var ErrForeign = fault.New(fault.Conflict, "archive_foreign", "The archive is no
 
 // Match reports whether the archive, nil for none, is that of the store: whether it holds all that the store has forgotten, and
 // nothing but the store's own events. It compares the root of the tree over the archive with that of as many of the store's
-// events, which takes few reads. Its error is ErrArchiveMissing, ErrForeign, or one of the store or the archive.
+// events, which takes few reads. Its error is ErrArchiveMissing, ErrForeign, or one of the store or the archive; a folder that is empty
+// although events were moved there is ErrArchiveUnavailable, as where a disk is not mounted.
 func Match(ctx context.Context, store ports.Store, a *Archive) error {
 	archived, err := store.Archived(ctx)
 	if err != nil {
@@ -36,6 +40,9 @@ func Match(ctx context.Context, store ports.Store, a *Archive) error {
 		return err
 	}
 	switch end := m.end(); {
+	case end < archived && m.Format == "" && strings.HasPrefix(a.where, fileblob.Scheme+":"):
+		return ports.ErrArchiveUnavailable.Say("The folder %s of the archive is empty, and the events of this ledger up to position %d were moved there: is its disk mounted?",
+			a.where, archived)
 	case end < archived:
 		return ports.ErrArchiveMissing.Say("The events of this ledger up to position %d lie in an archive, and %s ends at position %d: it is another one, or an older copy.",
 			archived, a.where, end)

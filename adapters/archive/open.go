@@ -3,16 +3,20 @@ package archive
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"gocloud.dev/blob"
 	"gocloud.dev/blob/fileblob"
 	"gocloud.dev/blob/s3blob"
+	"gocloud.dev/gcerrors"
 
 	"daybook/core/fault"
+	"daybook/core/ports"
 )
 
 // ErrPlace: the URL does not name a place that can hold an archive.
@@ -48,6 +52,9 @@ func Open(ctx context.Context, address string) (*Archive, error) {
 		return nil, errors.Join(err, s.close())
 	}
 	if _, err := a.End(ctx); err != nil {
+		if u.Scheme == s3blob.Scheme && gcerrors.Code(err) == gcerrors.NotFound { // an object that is missing is no error there
+			err = ErrPlace.Say("The bucket %s of the archive does not exist.", u.Host)
+		}
 		return nil, errors.Join(err, a.Close())
 	}
 	return a, nil
@@ -84,22 +91,35 @@ func openFolder(u *url.URL) (storage, error) {
 	}
 	if create {
 		if err := os.MkdirAll(folder, 0o700); err != nil {
-			return nil, ErrPlace.Say("The folder %s of the archive cannot be made: %v.", folder, err)
+			return nil, unusable(folder, "made", err)
 		}
 	}
 	if info, err := os.Stat(folder); errors.Is(err, os.ErrNotExist) {
-		return nil, ErrPlace.Say("The folder %s of the archive does not exist. Make it, or add ?create_dir=true to the URL.", folder)
+		return nil, missingFolder{ErrPlace.Say("The folder %s of the archive does not exist. Make it, or add ?create_dir=true to the URL.", folder)}
 	} else if err == nil && !info.IsDir() {
 		return nil, ErrPlace.Say("The archive is to lie in %s, which is not a folder.", folder)
 	}
 	if err := writable(folder); err != nil {
-		return nil, ErrPlace.Say("The folder %s of the archive cannot be written to: %v.", folder, err)
+		return nil, unusable(folder, "written to", err)
 	}
 	bucket, err := fileblob.OpenBucket(folder, &fileblob.Options{NoTempDir: true, DirFileMode: 0o700, Metadata: fileblob.MetadataDontWrite})
 	if err != nil {
 		return nil, ErrPlace.Say("The folder %s of the archive cannot be opened: %v.", folder, err)
 	}
-	return blobs{bucket: bucket, folder: folder}, nil
+	return newBlobs(bucket, folder, patience), nil
+}
+
+// missingFolder is the ErrPlace of a folder that is not there.
+type missingFolder struct{ error }
+
+func (m missingFolder) Unwrap() error { return m.error }
+
+// unusable tells what somebody has to put right from what may pass, such as a disk that fails.
+func unusable(folder, how string, err error) error {
+	if errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.ENOTDIR) {
+		return ErrPlace.Say("The folder %s of the archive cannot be %s: %v.", folder, how, err)
+	}
+	return ports.ErrArchiveUnavailable.Say("The folder %s of the archive cannot be %s right now.", folder, how).Because(err)
 }
 
 // writable tries it: what the rights of a folder say is not all there is to it.
@@ -123,8 +143,5 @@ func openS3(ctx context.Context, u *url.URL) (storage, error) {
 	if folder := strings.Trim(u.Path, "/"); folder != "" {
 		bucket = blob.PrefixedBucket(bucket, folder+"/")
 	}
-	if there, err := bucket.IsAccessible(ctx); err == nil && !there { // what else may be wrong is told when it is read
-		return nil, errors.Join(ErrPlace.Say("The bucket %s of the archive does not exist.", u.Host), bucket.Close())
-	}
-	return blobs{bucket: bucket}, nil
+	return newBlobs(bucket, "", patience), nil
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"flag"
+	"io"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -13,10 +15,12 @@ import (
 
 	"github.com/johannesboyne/gofakes3"
 	"github.com/johannesboyne/gofakes3/backend/s3mem"
+	"gocloud.dev/blob"
 
 	"daybook/core/es"
 	"daybook/core/ports"
 	"daybook/test/contract"
+	"daybook/test/faulttable"
 )
 
 // objectStorage gives the URL of a bucket that speaks S3, with a folder in it.
@@ -46,6 +50,53 @@ func TestContractInAnObjectStorage(t *testing.T) {
 			return a
 		}
 	})
+}
+
+func TestAnObjectStorageThatStandsStillIsGivenUp(t *testing.T) {
+	objectStorage(t) // for whom it is
+	for what, answer := range map[string]func(http.ResponseWriter){
+		"before it answers": func(http.ResponseWriter) {},
+		"in the middle of an object": func(w http.ResponseWriter) {
+			w.Header().Set("Content-Length", "100")
+			_, _ = w.Write(make([]byte, 10)) // a client that has left shows by itself
+			_ = http.NewResponseController(w).Flush()
+		},
+	} {
+		t.Run(what, func(t *testing.T) {
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				_, _ = io.Copy(io.Discard, r.Body) // only then is it noticed that the client leaves
+				answer(w)
+				<-r.Context().Done()
+			}))
+			defer server.Close()
+			bucket, err := blob.OpenBucket(t.Context(), "s3://cold?region=us-east-1&use_path_style=true&endpoint="+server.URL)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer bucket.Close()
+			b := newBlobs(bucket, "", 50*time.Millisecond)
+			if _, err := b.get(t.Context(), "x", 0, 100); !errors.Is(err, errStill) {
+				t.Errorf("reading: %v", err)
+			}
+			if _, err := b.list(t.Context()); !errors.Is(err, errStill) {
+				t.Errorf("listing: %v", err)
+			}
+			if what != "before it answers" { // what follows is answered without a body
+				return
+			}
+			if err := b.remove(t.Context(), "x"); !errors.Is(err, errStill) {
+				t.Errorf("removing: %v", err)
+			}
+			if err := b.put(t.Context(), "x", make([]byte, 10)); err == nil {
+				t.Error("writing has succeeded")
+			}
+			left, leave := context.WithTimeout(t.Context(), time.Millisecond)
+			defer leave()
+			if _, err := b.get(left, "x", 0, 100); err == nil || errors.Is(err, errStill) {
+				t.Errorf("whose caller has left: %v", err)
+			}
+		})
+	}
 }
 
 func TestAnObjectThatEndsEarlyIsDamagedInAnObjectStorageToo(t *testing.T) {
@@ -146,6 +197,7 @@ var update = flag.Bool("update", false, "write testdata anew")
 
 // The file in testdata is what the first build wrote: each build after it reads it.
 func TestTheArchiveOfTheFirstBuildIsRead(t *testing.T) {
+	faulttable.Covers(t, "F59", faulttable.Archive)
 	golden := filepath.Join("testdata", "form1")
 	events := contract.Sealed(t, 3*node)
 	if *update {

@@ -148,7 +148,7 @@ func fill(tails [][]es.Recorded, read map[es.Position]es.Recorded) (filled, miss
 		whole := append([]es.Recorded(nil), tail...)
 		var unread []es.Recorded
 		for i := range whole {
-			if whole[i].Raw != nil {
+			if !whole[i].Forgotten() {
 				continue
 			}
 			if e, ok := read[whole[i].Position]; ok {
@@ -168,7 +168,7 @@ func fill(tails [][]es.Recorded, read map[es.Position]es.Recorded) (filled, miss
 // places is how many of the events the store has forgotten.
 func places(events []es.Recorded) (n int) {
 	for i := range events {
-		if events[i].Raw == nil {
+		if events[i].Forgotten() {
 			n++
 		}
 	}
@@ -183,7 +183,7 @@ func (o *over) whole(ctx context.Context, events []es.Recorded) ([]es.Recorded, 
 	}
 	at := make([]es.Position, 0, n)
 	for i := range events {
-		if events[i].Raw == nil {
+		if events[i].Forgotten() {
 			at = append(at, events[i].Position)
 		}
 	}
@@ -196,7 +196,7 @@ func (o *over) whole(ctx context.Context, events []es.Recorded) ([]es.Recorded, 
 	}
 	all := append([]es.Recorded(nil), events...)
 	for i := range all {
-		if all[i].Raw != nil {
+		if !all[i].Forgotten() {
 			continue
 		}
 		if err := isEventOf(&all[i], &read[0]); err != nil {

@@ -50,6 +50,7 @@ func (h *hoard) PositionAt(_ context.Context, t time.Time) (es.Position, error) 
 }
 
 func (h *hoard) Check(context.Context, func(es.Position)) error { return nil }
+func (h *hoard) Healthy(context.Context) error                  { return nil }
 func (h *hoard) Close() error                                   { return nil }
 
 // forgetful is a store that forgets all but its last event after each commit, and no longer knows when what it forgot was.
@@ -140,8 +141,8 @@ func TestEventsOnBothSidesOfThePlaceWhereTheStoreBeginsAreReadAsOne(t *testing.T
 		t.Fatalf("got %d events: %v", len(got), err)
 	}
 	for i := range got {
-		if string(got[i].Raw) != string(events[100+i].Raw) {
-			t.Fatalf("position %d is %s", 100+i+1, got[i].Raw)
+		if string(got[i].JSON()) != string(events[100+i].JSON()) {
+			t.Fatalf("position %d is %s", 100+i+1, got[i].JSON())
 		}
 	}
 	for i := 0; i < len(events); i += 50 {
@@ -160,8 +161,8 @@ func TestEventsOnBothSidesOfThePlaceWhereTheStoreBeginsAreReadAsOne(t *testing.T
 		t.Fatalf("the tails have %d, %d and %d events", len(tails[0]), len(tails[1]), len(tails[2]))
 	}
 	for i := range tails[1] {
-		if e := events[(7+i)*5+1]; string(tails[1][i].Raw) != string(e.Raw) {
-			t.Fatalf("version %d of b is %s", 8+i, tails[1][i].Raw)
+		if e := events[(7+i)*5+1]; string(tails[1][i].JSON()) != string(e.JSON()) {
+			t.Fatalf("version %d of b is %s", 8+i, tails[1][i].JSON())
 		}
 	}
 }
@@ -244,7 +245,7 @@ func TestAnArchiveIsNotReadUnderTheWriteLock(t *testing.T) {
 func TestAnEventThatIsNotThatOfItsPlaceIsNotGiven(t *testing.T) {
 	bare, _, events := ledger(t, 4, 0, 3)
 	for what, wrong := range map[string]es.Recorded{"another position": events[1], "another stream": {Stream: "x", Version: 1, Position: 1}, "other bytes": {Stream: "a", Version: 1, Position: 1, Hash: es.Hash{1}}} {
-		wrong.Raw = []byte("{}")
+		wrong.Data = []byte("{}")
 		s := Over(bare, &hoard{events: []es.Recorded{wrong}})
 		if _, err := s.ReadFeed(t.Context(), 0, 1); !errors.Is(err, ports.ErrArchiveDamaged) {
 			t.Errorf("%s: %v", what, err)

@@ -45,7 +45,7 @@ func (a *Archive) build(events []es.Recorded) ([]byte, *segment, error) {
 	for ; len(events) > 0; events = events[frameEvents:] {
 		lines = lines[:0]
 		for i := range events[:frameEvents] {
-			lines = append(append(lines, events[i].Raw...), '\n')
+			lines = append(events[i].AppendJSON(lines), '\n')
 		}
 		from := len(object)
 		object = a.pack.EncodeAll(lines, object)

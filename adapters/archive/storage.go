@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"gocloud.dev/blob"
 	"gocloud.dev/gcerrors"
@@ -25,17 +26,68 @@ type storage interface {
 
 // blobs is a storage in a bucket.
 type blobs struct {
-	bucket *blob.Bucket
-	folder string // that the bucket is; empty if it is none
+	bucket   *blob.Bucket
+	folder   string        // that the bucket is; empty if it is none
+	patience time.Duration // for a storage that stands still
+	slots    chan struct{} // of readings that may hang
+}
+
+// newBlobs is the storage in a bucket, which is the folder unless that is empty.
+func newBlobs(bucket *blob.Bucket, folder string, patience time.Duration) blobs {
+	return blobs{bucket, folder, patience, make(chan struct{}, aparts)}
+}
+
+// patience is for how long a storage may stand still in the middle of a request, as one does whose network swallows everything.
+// Commands on old accounts wait for it, and all other commands behind them.
+const patience = 5 * time.Second
+
+// slowest is what an upload must get on by, in bytes a second.
+const slowest = 100_000
+
+var errStill = errors.New("nothing came from it for too long")
+
+// watch gives a context that ends when nothing has come for as long as patience: whoever gets on calls on, and in the end stop.
+func (b blobs) watch(ctx context.Context) (_ context.Context, on, stop func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	still := time.AfterFunc(b.patience, func() { cancel(errStill) })
+	return ctx, func() { still.Reset(b.patience) }, func() {
+		still.Stop()
+		cancel(nil)
+	}
+}
+
+// stood says of an error in a watched context whether it is that nothing came. What the context's own error says is that of the caller.
+func stood(watched context.Context, err error) error {
+	if err != nil && errors.Is(context.Cause(watched), errStill) {
+		return errStill
+	}
+	return err
 }
 
 func (b blobs) get(ctx context.Context, name string, offset, length int64) ([]byte, error) {
-	r, err := b.bucket.NewRangeReader(ctx, name, offset, length, nil)
-	if err != nil {
-		return nil, b.missing(ctx, name, offset, err)
-	}
-	data, err := io.ReadAll(r)
-	return data, errors.Join(err, r.Close())
+	ctx, on, stop := b.watch(ctx)
+	defer stop()
+	data, err := apart(ctx, b.slots, func() ([]byte, error) {
+		r, err := b.bucket.NewRangeReader(ctx, name, offset, length, nil)
+		if err != nil {
+			return nil, b.missing(ctx, name, offset, err)
+		}
+		data, err := io.ReadAll(steps{r, on})
+		return data, errors.Join(err, r.Close())
+	}, func([]byte) {})
+	return data, stood(ctx, err)
+}
+
+// steps tells of each step of reading.
+type steps struct {
+	io.Reader
+	on func()
+}
+
+func (s steps) Read(p []byte) (int, error) {
+	n, err := s.Reader.Read(p)
+	s.on()
+	return n, err
 }
 
 // missing tells what is not there from what cannot be reached. Some storages refuse to read from behind an object's end.
@@ -52,7 +104,8 @@ func (b blobs) missing(ctx context.Context, name string, offset int64, err error
 }
 
 func (b blobs) put(ctx context.Context, name string, data []byte) error {
-	writing, abort := context.WithCancel(ctx) // closing a writer whose context has ended drops what was written
+	limit := 6*b.patience + time.Duration(len(data))*time.Second/slowest
+	writing, abort := context.WithTimeout(ctx, limit) // closing a writer whose context has ended drops what was written
 	defer abort()
 	var file *os.File
 	w, err := b.bucket.NewWriter(writing, name, &blob.WriterOptions{
@@ -96,9 +149,18 @@ func syncFolder(name string) error {
 }
 
 func (b blobs) list(ctx context.Context) (names []string, err error) {
+	ctx, on, stop := b.watch(ctx)
+	defer stop()
+	names, err = apart(ctx, b.slots, func() ([]string, error) { return b.names(ctx, on) }, func([]string) {})
+	return names, stood(ctx, err)
+}
+
+// names lists the objects, and calls on with each.
+func (b blobs) names(ctx context.Context, on func()) (names []string, err error) {
 	all := b.bucket.List(nil)
 	for {
 		object, err := all.Next(ctx)
+		on()
 		switch {
 		case errors.Is(err, io.EOF):
 			return names, nil
@@ -112,6 +174,20 @@ func (b blobs) list(ctx context.Context) (names []string, err error) {
 	}
 }
 
-func (b blobs) remove(ctx context.Context, name string) error { return b.bucket.Delete(ctx, name) }
+func (b blobs) remove(ctx context.Context, name string) error {
+	ctx, _, stop := b.watch(ctx)
+	defer stop()
+	return stood(ctx, b.bucket.Delete(ctx, name))
+}
 
-func (b blobs) close() error { return b.bucket.Close() }
+// close waits for readings that are under way, but not for one that hangs.
+func (b blobs) close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), b.patience)
+	defer cancel()
+	closed := func() (struct{}, error) { return struct{}{}, b.bucket.Close() }
+	_, err := apart(ctx, make(chan struct{}, 1), closed, func(struct{}) {})
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}

@@ -7,6 +7,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -29,7 +30,7 @@ const streamPrefix = "audit-"
 // Bounds of the log.
 const (
 	writeWithin = 5 * time.Second
-	waiting     = 1024 // entries that may wait to be written soon
+	waiting     = 1024 // entries that may wait to be written
 	batch       = 256
 	maxText     = 500 // bytes of a text that a client can choose
 )
@@ -44,33 +45,39 @@ type Options struct {
 	Log   *slog.Logger
 }
 
-// Log is access.AuditLog over a store. Open makes one.
+// Log is access.AuditLog over a store. Open makes one. One goroutine writes, as much at once as waits: many who wait share one sync.
 type Log struct {
 	options Options
-	turn    chan struct{} // holds a token while somebody writes
-	stream  es.StreamID   // with turn
-	version es.Version    // with turn
-	notes   chan access.Entry
+	queue   chan pending
 	dropped atomic.Int64
 	running sync.WaitGroup
 	closing sync.RWMutex
 	closed  bool
+
+	stream  es.StreamID // of the writer
+	version es.Version
+}
+
+// pending is an entry that is to be written.
+type pending struct {
+	access.Entry
+	written chan error // told what became of it; nil: nobody waits
 }
 
 // Open begins a log; what is noted is written until Close.
 func Open(o Options) *Log {
-	l := &Log{options: o, turn: make(chan struct{}, 1), notes: make(chan access.Entry, waiting)}
+	l := &Log{options: o, queue: make(chan pending, waiting)}
 	l.begin()
-	l.running.Go(l.writeNotes)
+	l.running.Go(l.run)
 	return l
 }
 
-// Close writes what was noted. The store stays open.
+// Close writes what waits. The store stays open.
 func (l *Log) Close() error {
 	l.closing.Lock()
 	if !l.closed {
 		l.closed = true
-		close(l.notes)
+		close(l.queue)
 	}
 	l.closing.Unlock()
 	l.running.Wait()
@@ -82,12 +89,41 @@ func (l *Log) begin() {
 	l.stream, l.version = es.StreamID(streamPrefix+strings.ToLower(rand.Text())), 0
 }
 
+// errClosed: the log takes no more entries.
+var errClosed = errors.New("the audit log is closed")
+
 // Record implements access.AuditLog.
 func (l *Log) Record(ctx context.Context, e access.Entry) error {
-	if err := l.write(ctx, e); err != nil {
+	ctx, cancel := context.WithTimeout(ctx, writeWithin)
+	defer cancel()
+	written := make(chan error, 1)
+	err := l.put(ctx, pending{e, written})
+	if err == nil {
+		select {
+		case err = <-written:
+		case <-ctx.Done():
+			err = ctx.Err()
+		}
+	}
+	if err != nil {
 		return ErrUnwritten.Because(err)
 	}
 	return nil
+}
+
+// put waits for room in the queue.
+func (l *Log) put(ctx context.Context, p pending) error {
+	l.closing.RLock()
+	defer l.closing.RUnlock()
+	if l.closed {
+		return errClosed
+	}
+	select {
+	case l.queue <- p:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // Note implements access.AuditLog.
@@ -96,7 +132,7 @@ func (l *Log) Note(e access.Entry) {
 	defer l.closing.RUnlock()
 	if !l.closed {
 		select {
-		case l.notes <- e:
+		case l.queue <- pending{Entry: e}:
 			return
 		default:
 		}
@@ -107,15 +143,15 @@ func (l *Log) Note(e access.Entry) {
 // Dropped is how many notes were not written and not yet counted in the log itself.
 func (l *Log) Dropped() int64 { return l.dropped.Load() }
 
-// writeNotes writes what was noted, as much at once as is there.
-func (l *Log) writeNotes() {
-	for first := range l.notes {
-		entries := []access.Entry{first}
+// run writes what comes, as much at once as is there, and tells those who wait.
+func (l *Log) run() {
+	for first := range l.queue {
+		entries := append(make([]pending, 0, batch+1), first)
 		for more := true; more && len(entries) < batch; {
 			select {
-			case e, open := <-l.notes:
+			case p, open := <-l.queue:
 				if more = open; open {
-					entries = append(entries, e)
+					entries = append(entries, p)
 				}
 			default:
 				more = false
@@ -123,28 +159,31 @@ func (l *Log) writeNotes() {
 		}
 		lost := l.dropped.Swap(0)
 		if lost > 0 {
-			entries = append(entries, access.Entry{Action: "audit", Outcome: "dropped", Detail: fmt.Sprintf("%d entries before this one could not be written", lost)})
+			entries = append(entries, pending{Entry: access.Entry{Action: "audit", Outcome: "dropped", Detail: fmt.Sprintf("%d entries before this one could not be written", lost)}})
 		}
-		if err := l.write(context.Background(), entries...); err != nil {
-			l.dropped.Add(lost + int64(len(entries)))
-			l.options.Log.Error("the audit log cannot be written", "lost", lost+int64(len(entries)), "error", err)
+		err := l.write(entries)
+		for _, p := range entries {
+			switch {
+			case p.written != nil:
+				p.written <- err // there is room for it
+			case err != nil && p.Action != "audit":
+				lost++
+			}
+		}
+		if err != nil {
+			l.dropped.Add(lost)
+			l.options.Log.Error("the audit log cannot be written", "entries", len(entries), "lost", lost, "error", err)
 		}
 	}
 }
 
 // write appends entries to the stream, in one batch.
-func (l *Log) write(ctx context.Context, entries ...access.Entry) error {
-	ctx, cancel := context.WithTimeout(ctx, writeWithin)
+func (l *Log) write(entries []pending) error {
+	ctx, cancel := context.WithTimeout(context.Background(), writeWithin)
 	defer cancel()
-	select {
-	case l.turn <- struct{}{}:
-		defer func() { <-l.turn }()
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 	drafts := make([]es.Recorded, len(entries))
 	for i := range entries {
-		drafts[i] = draft(&entries[i])
+		drafts[i] = draft(&entries[i].Entry)
 	}
 	written, err := ports.Append(ctx, l.options.Store, l.options.Now(), l.stream, l.version, drafts...)
 	if err != nil {
@@ -162,10 +201,11 @@ type data struct {
 	Outcome string `json:"outcome"`
 	Address string `json:"address,omitempty"`
 	Detail  string `json:"detail,omitempty"`
+	Reason  string `json:"reason,omitempty"`
 }
 
 func draft(e *access.Entry) es.Recorded {
-	body, _ := json.Marshal(data{cut(e.Action), cut(e.Target), cut(e.Outcome), cut(e.Address), cut(e.Detail)}) // texts: it cannot fail
+	body, _ := json.Marshal(data{cut(e.Action), cut(e.Target), cut(e.Outcome), cut(e.Address), cut(e.Detail), cut(e.Reason)}) // texts: it cannot fail
 	who := es.Metadata{Principal: cut(e.Subject), RequestID: cut(e.RequestID)}
 	return es.Recorded{Type: Type, Schema: 1, Data: body, Metadata: who.AppendJSON(nil)}
 }
@@ -200,6 +240,12 @@ func (l *Log) Entries(ctx context.Context, after uint64, since time.Time, limit 
 	return entries, nil
 }
 
+// Head implements access.AuditLog.
+func (l *Log) Head(ctx context.Context) (uint64, error) {
+	head, err := l.options.Store.Head(ctx)
+	return uint64(head), err
+}
+
 // entryOf reads an event of the access ledger. Of a key's event it shows neither the hash nor more than who and what.
 func entryOf(e *es.Recorded) (access.Entry, error) {
 	var who es.Metadata
@@ -218,7 +264,7 @@ func entryOf(e *es.Recorded) (access.Entry, error) {
 	}
 	entry := access.Entry{
 		Position: uint64(e.Position), At: e.RecordedAt, Subject: who.Principal, RequestID: who.RequestID,
-		Action: d.Action, Target: d.Target, Outcome: d.Outcome, Address: d.Address, Detail: d.Detail,
+		Action: d.Action, Target: d.Target, Outcome: d.Outcome, Address: d.Address, Detail: d.Detail, Reason: d.Reason,
 	}
 	if e.Type != Type {
 		entry.Action, entry.Target, entry.Outcome = e.Type, d.Prefix, access.Done

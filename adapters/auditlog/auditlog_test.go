@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -13,6 +14,7 @@ import (
 
 	"daybook/adapters/keyring"
 	"daybook/adapters/memstore"
+	"daybook/adapters/pebblestore"
 	"daybook/core/access"
 	"daybook/core/ports"
 )
@@ -39,6 +41,7 @@ func TestWhatIsRecordedIsThereWhenItReturns(t *testing.T) {
 	l := open(t, memstore.New())
 	given := access.Entry{
 		Subject: "ops", Action: "POST /v1/admin/rebuild", Target: "/v1/admin/rebuild", Outcome: access.Begun, RequestID: "r-1", Address: "192.0.2.1", Detail: `"<why>"`,
+		Reason: "case 17",
 	}
 	if err := l.Record(t.Context(), given); err != nil {
 		t.Fatal(err)
@@ -92,9 +95,11 @@ func TestSeveralProcessesWriteOneLogInTheOrderOfTheLedger(t *testing.T) {
 // broken is a store that takes nothing, while err says so.
 type broken struct {
 	ports.Store
-	mu   sync.Mutex
-	err  error
-	held chan struct{} // units wait for it to be closed; nil: they do not
+	mu    sync.Mutex
+	err   error
+	units int           // that were begun
+	begun chan struct{} // is told of each; nil: nobody is
+	held  chan struct{} // units wait for it to be closed; nil: they do not
 }
 
 func (b *broken) set(err error) {
@@ -104,11 +109,15 @@ func (b *broken) set(err error) {
 }
 
 func (b *broken) Begin(ctx context.Context, n ports.Needs) (ports.Unit, error) {
+	if b.begun != nil {
+		b.begun <- struct{}{}
+	}
 	if b.held != nil {
 		<-b.held
 	}
 	b.mu.Lock()
 	err := b.err
+	b.units++
 	b.mu.Unlock()
 	if err != nil {
 		return nil, err
@@ -200,5 +209,73 @@ func TestSinceLeavesOutWhatWasWrittenBefore(t *testing.T) {
 	got, err := l.Entries(t.Context(), 0, time.Date(2026, 1, 31, 14, 0, 0, 0, time.UTC), 10)
 	if err != nil || len(got) != 2 || got[0].Action != "b" {
 		t.Errorf("got %+v, %v", got, err)
+	}
+}
+
+func TestThoseWhoWaitAreWrittenTogether(t *testing.T) {
+	const many = 50
+	store := &broken{Store: memstore.New(), begun: make(chan struct{}, many), held: make(chan struct{})}
+	l := open(t, store)
+	var all sync.WaitGroup
+	record := func() {
+		if err := l.Record(context.Background(), access.Entry{Action: "GET", Outcome: access.Looked}); err != nil {
+			t.Error(err)
+		}
+	}
+	all.Go(record)
+	<-store.begun // the first one is being written
+	for range many {
+		all.Go(record)
+	}
+	for len(l.queue) < many { // nobody takes them
+		runtime.Gosched()
+	}
+	close(store.held)
+	all.Wait()
+	if got := entries(t, l); len(got) != many+1 || store.units != 2 {
+		t.Errorf("%d entries in %d writes", len(got), store.units)
+	}
+}
+
+func TestARecordThatCannotBeWrittenInTimeIsAnErrorForWhoWaits(t *testing.T) {
+	store := &broken{Store: memstore.New(), held: make(chan struct{})}
+	l := open(t, store)
+	defer close(store.held)
+	ctx, leave := context.WithCancel(t.Context())
+	leave()
+	if err := l.Record(ctx, access.Entry{Action: "x"}); !errors.Is(err, ErrUnwritten) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// BenchmarkRecord is what a reading of an auditor waits for, on the embedded store.
+func BenchmarkRecord(b *testing.B) {
+	for _, at := range []int{1, 16} {
+		b.Run(map[int]string{1: "one at a time", 16: "16 at once"}[at], func(b *testing.B) {
+			store, err := pebblestore.Open(pebblestore.Options{Dir: b.TempDir()})
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer store.Close()
+			l := Open(Options{Store: store, Now: time.Now, Log: slog.New(slog.DiscardHandler)})
+			defer l.Close()
+			b.SetParallelism(max(at/runtime.GOMAXPROCS(0), 1))
+			record := func() {
+				if err := l.Record(b.Context(), access.Entry{Subject: "otto", Action: "GET /v1/accounts/{id}", Target: "/v1/accounts/acc-1", Outcome: access.Looked}); err != nil {
+					b.Error(err)
+				}
+			}
+			if at == 1 {
+				for b.Loop() {
+					record()
+				}
+				return
+			}
+			b.RunParallel(func(pb *testing.PB) {
+				for pb.Next() {
+					record()
+				}
+			})
+		})
 	}
 }

@@ -107,6 +107,7 @@ func (v *Views) Swap(ctx context.Context, token ports.Token) error {
 	if _, err := v.move(ctx, &s, progress{Position: bs.Position, Hash: bs.Hash, Open: true, Token: token, Generation: bs.Generation}); err != nil {
 		return err
 	}
+	// gofail: var elasticMidSwap struct{}
 	v.retire()
 	if err := v.tidy(ctx, bs.Generation); err != nil {
 		v.logf("elasticviews: the views of %s before the swap could not be removed; they go when the views are opened next: %v", v.prefix, err)

@@ -16,6 +16,7 @@ import (
 	"daybook/core/es"
 	"daybook/core/fault"
 	"daybook/core/ports"
+	"daybook/test/faulttable"
 )
 
 // tripper answers requests in place of the server, or lets it answer.
@@ -222,6 +223,7 @@ func TestADocumentThatIsRefusedFailsTheWriteWithItsReasonAndTheCheckpointStays(t
 
 func TestADocumentOfALaterVersionInTheWayIsNoFailure(t *testing.T) {
 	t.Parallel()
+	faulttable.Covers(t, "F33", faulttable.Elasticsearch)
 	o := options(t, newRegistry(t))
 	view := &o.Registry.Module(accounts).View
 	v := open(t, o)

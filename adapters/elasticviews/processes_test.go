@@ -13,6 +13,7 @@ import (
 	"daybook/adapters/elasticviews"
 	"daybook/core/es"
 	"daybook/core/ports"
+	"daybook/test/faulttable"
 	"daybook/test/servers"
 )
 
@@ -52,6 +53,7 @@ func isMoved(t *testing.T, what string, err error) {
 
 func TestAProjectorThatWasReplacedChangesNothing(t *testing.T) {
 	t.Parallel()
+	faulttable.Covers(t, "F13", faulttable.Elasticsearch)
 	o := options(t, newRegistry(t))
 	view := &o.Registry.Module(accounts).View
 	old, now := open(t, o), open(t, o)
@@ -82,6 +84,7 @@ func TestAProjectorThatWasReplacedChangesNothing(t *testing.T) {
 
 func TestAProjectorThatStoodStillInsideItsWriteWhileAnotherFilledTheViewsChangesNothing(t *testing.T) {
 	t.Parallel()
+	faulttable.Covers(t, "F7", faulttable.Elasticsearch)
 	o := options(t, newRegistry(t))
 	view := &o.Registry.Module(accounts).View
 	now := open(t, o)
@@ -113,6 +116,7 @@ func TestAProjectorThatStoodStillInsideItsWriteWhileAnotherFilledTheViewsChanges
 }
 
 func TestViewsThatSomebodyDeletedAreAsIfResetAndCanBeFilledAgain(t *testing.T) {
+	faulttable.Covers(t, "F57", faulttable.Elasticsearch)
 	for name, isDeleted := range map[string]func(index string) bool{
 		"the documents": func(index string) bool { return !strings.HasSuffix(index, "-progress") },
 		"the progress":  func(index string) bool { return strings.HasSuffix(index, "-progress") },
@@ -245,6 +249,7 @@ func TestAfterTheServerWasAwayEverythingGoesOn(t *testing.T) {
 
 func TestReadersOfViewsThatAreFilledAgainAndAgainSeeOneFillingWholeOrNone(t *testing.T) {
 	t.Parallel()
+	faulttable.Covers(t, "F56", faulttable.Elasticsearch)
 	o := options(t, newRegistry(t))
 	view := &o.Registry.Module(accounts).View
 	v, reader := open(t, o), open(t, o)

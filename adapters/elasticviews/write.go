@@ -48,6 +48,7 @@ func (v *Views) Write(ctx context.Context, token ports.Token, changes []ports.Ch
 			return err
 		}
 	}
+	// gofail: var afterProjectBeforeCheckpoint struct{}
 	next := s.progress
 	next.Position, next.Hash, next.Token = to, hash, token
 	_, err = v.move(ctx, &s, next)

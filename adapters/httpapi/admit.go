@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"daybook/core/access"
-	"daybook/core/fault"
 )
 
 // forEverybody reports whether the path is that of a probe or of documentation, which say nothing of accounts.
@@ -34,7 +33,7 @@ func (s *server) admit(w http.ResponseWriter, r *http.Request) error {
 		}
 		return err
 	}
-	if err := s.limits.take(p.Subject, w.Header()); err != nil {
+	if err := s.limits.requests.take(p.Subject, w.Header()); err != nil {
 		return err
 	}
 	ctx := access.As(access.WithRequest(r.Context(), requestIDOf(w)), p)
@@ -66,41 +65,6 @@ func address(r *http.Request) string {
 	return host
 }
 
-// entry is what the audit log says of a request.
-func entry(r *http.Request, requestID, outcome, detail string) access.Entry {
-	return access.Entry{
-		Subject: subject(r), Action: action(r), Target: r.URL.RequestURI(), Outcome: outcome, RequestID: requestID, Address: address(r), Detail: detail,
-	}
-}
-
-// action names the operation: the route if one was found.
-func action(r *http.Request) string {
-	if strings.HasPrefix(r.Pattern, "/v1/") {
-		return r.Method + " " + r.Pattern
-	}
-	return r.Method
-}
-
-// recordBegin writes that a privileged action begins, unless the policy forbids it.
-func (s *server) recordBegin(r *http.Request, requestID string, right access.Operation) error {
-	if err := need(r, right); err != nil {
-		return err
-	}
-	return s.Audit.Record(r.Context(), entry(r, requestID, access.Begun, ""))
-}
-
-// noteRefusal writes down who was refused what, if that was for who they are; detail says more where a request is many.
-func (s *server) noteRefusal(r *http.Request, requestID string, err error, detail string) {
-	f := fault.Of(err)
-	if f.Kind != fault.Denied && !errors.Is(err, access.ErrForbidden) || errors.Is(err, errCrossSite) || errors.Is(err, errForeignHost) {
-		return
-	}
-	if cause := errors.Unwrap(f); cause != nil && detail == "" {
-		detail = cause.Error()
-	}
-	s.Audit.Note(entry(r, requestID, f.Code, detail))
-}
-
 // noAudit is the log of a process that keeps none.
 type noAudit struct{}
 
@@ -110,3 +74,5 @@ func (noAudit) Note(access.Entry)                          {}
 func (noAudit) Entries(context.Context, uint64, time.Time, int) ([]access.Entry, error) {
 	return nil, nil
 }
+
+func (noAudit) Head(context.Context) (uint64, error) { return 0, nil }

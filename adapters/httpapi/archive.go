@@ -13,7 +13,7 @@ func (s *server) archiveRoute() route {
 	before := queryParam("before", timeSchema(), "Events recorded earlier than this.")
 	before.Required = true
 	without := queryParam("without", &huma.Schema{Type: "string"}, "Followers of the feed that there are no more, with commas between: they hold nothing back.")
-	return route{method: http.MethodPost, path: "/v1/admin/archive", right: access.Archive, operation: describeArchive(), serve: s.archive, params: []*huma.Param{before, without}, privileged: true}
+	return route{method: http.MethodPost, path: "/v1/admin/archive", right: access.Archive, operation: describeArchive(), serve: s.archive, params: []*huma.Param{before, without}, privilege: writtenUp, costly: always}
 }
 
 func describeArchive() huma.Operation {

@@ -13,6 +13,7 @@ import (
 
 	"daybook/adapters/memstore"
 	"daybook/core/engine"
+	"daybook/test/faulttable"
 )
 
 const ndjson = "Content-Type: application/x-ndjson"
@@ -22,6 +23,7 @@ func deposit(id, account string, amount int) string {
 }
 
 func TestLinesAreAnsweredInTheOrderSent(t *testing.T) {
+	faulttable.Covers(t, "F50", faulttable.Memory)
 	w := newWorld(t)
 	w.create("a", "")
 	w.post("/v1/accounts/a/deposit", `{"amount":5}`, "Idempotency-Key: before")
@@ -93,6 +95,7 @@ func TestARequestWithoutLinesHasAnEmptyAnswer(t *testing.T) {
 }
 
 func TestAnAtomicRequestIsAllOrNothing(t *testing.T) {
+	faulttable.Covers(t, "F50", faulttable.Memory)
 	w := newWorld(t)
 	w.create("a", "")
 	for body, want := range map[string]string{
@@ -223,6 +226,7 @@ func (w *world) dial() *net.TCPConn {
 const bulkHead = "POST /v1/commands HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 func TestAClientThatNeverReadsIsCutAndItsCommittedLinesStand(t *testing.T) {
+	faulttable.Covers(t, "F44", faulttable.Memory)
 	w := newWorld(t, func(o *options) { o.api.Patience = 300 * time.Millisecond })
 	w.create("a", "")
 	c := w.dial()

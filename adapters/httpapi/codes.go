@@ -20,10 +20,10 @@ import (
 var known = []*fault.Fault{
 	fault.Of(nil), wire.ErrInvalidBody, wire.ErrInvalidField, wire.ErrUnknownCommand,
 	errNoRoute, errInvalidPath, errInvalidID, errMethod, errBodyTooLarge, errBodyBroken, errTimeout, errMediaType, errInvalidHeader,
-	errInvalidParam, errInvalidCursor, errLineTooLong, errTooManyLines, errTooManyStreams, errBrokenOff, errNoAPI, errCrossSite, errForeignHost, errRateLimited,
+	errInvalidParam, errInvalidCursor, errLineTooLong, errTooManyLines, errTooManyStreams, errBrokenOff, errNoAPI, errCrossSite, errForeignHost, errRateLimited, errNoReason,
 	access.ErrUnauthenticated, access.ErrForbidden, access.ErrNoKey, access.ErrKeyRefused, access.ErrKeyEnded, tokens.ErrIssuerUnavailable, auditlog.ErrUnwritten, engine.ErrNotAccepted,
-	engine.ErrOverloaded, engine.ErrStopping, engine.ErrClientLeft, engine.ErrVersionMismatch, engine.ErrKeyMismatch, engine.ErrEffectiveInFuture,
-	engine.ErrAtomicRefused, engine.ErrStreamUnreadable, engine.ErrNoVersion, engine.ErrNoEvent, engine.ErrPositionAhead,
+	engine.ErrOverloaded, engine.ErrStopping, engine.ErrClientLeft, engine.ErrVersionMismatch, engine.ErrKeyMismatch, engine.ErrEffectiveInFuture, engine.ErrCommandLimit, engine.ErrDayLimit,
+	engine.ErrAtomicRefused, engine.ErrStreamUnreadable, engine.ErrLaterBuild, engine.ErrNoVersion, engine.ErrNoEvent, engine.ErrPositionAhead,
 	engine.ErrViewBehind, engine.ErrNoCheckpoints, engine.ErrNoOperation, engine.ErrRebuildRunning, engine.ErrNoArchive, engine.ErrArchiveUnbacked, engine.ErrArchiveRunning, engine.ErrBehindFailure,
 	ports.ErrArchiveUnavailable, ports.ErrArchiveMissing, ports.ErrArchiveDamaged, ports.ErrBackupRefused, ports.ErrBackupElsewhere, engine.ErrOtherLedger, engine.ErrImportUnfinished,
 	ports.ErrStoreUnavailable, ports.ErrStoreFull, ports.ErrOutcomeUnknown, ports.ErrStoreClosed, ports.ErrBatchRefused, ports.ErrSealBroken, ports.ErrVersionConflict,

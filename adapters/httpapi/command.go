@@ -49,10 +49,12 @@ func (s *server) commandRoutes(m *es.Module) []route {
 // command serves one command.
 func (s *server) command(m *es.Module, t *es.CommandType) handler {
 	return func(w http.ResponseWriter, r *http.Request, q *values) error {
+		// gofail: var beforeDecode struct{}
 		request, err := s.commandRequest(w, r, q, m, t)
 		if err != nil {
 			return err
 		}
+		// gofail: var afterDecode struct{}
 		answer, err := s.Engine.Execute(r.Context(), request)
 		h := w.Header()
 		if answer.Replayed {

@@ -13,6 +13,7 @@ import (
 
 	"daybook/adapters/memstore"
 	"daybook/core/ports"
+	"daybook/test/faulttable"
 )
 
 func TestACommandIsAnsweredWithWhatItDid(t *testing.T) {
@@ -88,6 +89,7 @@ func TestRefusalsAreProblems(t *testing.T) {
 }
 
 func TestHeadersAreReadStrictly(t *testing.T) {
+	faulttable.Covers(t, "F48", faulttable.Memory)
 	w := newWorld(t)
 	w.create("a", "100")
 	for _, c := range []struct {
@@ -145,6 +147,7 @@ func TestAQuotedKeyIsTheBareKey(t *testing.T) {
 }
 
 func TestARefusalIsReplayedAsTheFirstTime(t *testing.T) {
+	faulttable.Covers(t, "F49", faulttable.Memory)
 	w := newWorld(t)
 	w.create("a", "")
 	first := w.post("/v1/accounts/a/withdraw", `{"amount":1}`, `Idempotency-Key: k1`, "X-Request-Id: same")
@@ -156,6 +159,7 @@ func TestARefusalIsReplayedAsTheFirstTime(t *testing.T) {
 }
 
 func TestOneKeyAHundredTimesAtOnceHasOneEffect(t *testing.T) {
+	faulttable.Covers(t, "F47", faulttable.Memory)
 	w := newWorld(t)
 	w.create("a", "")
 	var clients sync.WaitGroup
@@ -226,6 +230,7 @@ func TestAnUnknownOutcomeIsSettledByTheSameKey(t *testing.T) {
 }
 
 func TestADryRunWritesNothing(t *testing.T) {
+	faulttable.Covers(t, "F64", faulttable.Memory)
 	w := newWorld(t)
 	a := w.post("/v1/accounts/a/create?dryRun=true", `{"owner":"Ada","currency":"EUR"}`)
 	if a.status != 200 || a.header.Get("Location") != "" || a.header.Get("Daybook-Position") != "" {
@@ -270,6 +275,7 @@ func (e *endless) Read(b []byte) (int, error) {
 }
 
 func TestAGibibyteIsRefusedWithoutBeingRead(t *testing.T) {
+	faulttable.Covers(t, "F44", faulttable.Memory)
 	w := newWorld(t)
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
@@ -340,6 +346,7 @@ func TestABrowserOfAnotherSiteIsRefused(t *testing.T) {
 }
 
 func TestAPanicIsAnsweredAndTheProcessLives(t *testing.T) {
+	faulttable.Covers(t, "F10", faulttable.Memory)
 	w := newWorld(t)
 	w.api.mux.HandleFunc("/panic", func(http.ResponseWriter, *http.Request) { panic(errors.New("secret")) })
 	a := w.get("/panic", "X-Request-Id: req-9")

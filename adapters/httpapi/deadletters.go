@@ -29,11 +29,11 @@ func (s *server) deadLetterRoutes() []route {
 			operation: describeDeadLetters("get-dead-letter", "One dead letter", "", "The dead letter.", "DeadLetter", http.StatusNotFound),
 		},
 		{
-			method: http.MethodPost, path: one + "/retry", right: access.DeadLetters, serve: s.settleDeadLetter(true), params: []*huma.Param{id}, privileged: true,
+			method: http.MethodPost, path: one + "/retry", right: access.DeadLetters, serve: s.settleDeadLetter(true), params: []*huma.Param{id}, privilege: writtenUp,
 			operation: describeSettling("retry-dead-letter", "Send a dead letter's command again", "With the same id, so it happens once at the most."),
 		},
 		{
-			method: http.MethodPost, path: one + "/discard", right: access.DeadLetters, serve: s.settleDeadLetter(false), params: []*huma.Param{id}, privileged: true,
+			method: http.MethodPost, path: one + "/discard", right: access.DeadLetters, serve: s.settleDeadLetter(false), params: []*huma.Param{id}, privilege: writtenUp,
 			operation: describeSettling("discard-dead-letter", "Throw a dead letter away", ""),
 		},
 	}

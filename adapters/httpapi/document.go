@@ -27,9 +27,9 @@ func (s *server) documentRoutes(m *es.Module) []route {
 	}
 	stream := []*huma.Param{idParam(m), queryParam("after", numberSchema(0, es.MaxAmount), "Events after this version."), feedCursorParam(), limitParam()}
 	return []route{
-		{method: http.MethodGet, path: "/v1/" + m.Name + "/{id}", right: access.Read, operation: describeDocument(m), params: one, serve: s.document(m)},
-		{method: http.MethodGet, path: "/v1/" + m.Name, right: access.Read, operation: describeDocuments(m), params: listParams(m), serve: s.documents(m)},
-		{method: http.MethodGet, path: "/v1/" + m.Name + "/{id}/events", right: access.Read, operation: describeStream(m), params: stream, serve: s.streamEvents(m)},
+		{method: http.MethodGet, path: "/v1/" + m.Name + "/{id}", right: access.Read, operation: describeDocument(m), params: one, serve: s.document(m), costly: having("effectiveAt")},
+		{method: http.MethodGet, path: "/v1/" + m.Name, right: access.Read, operation: describeDocuments(m), params: listParams(m), serve: s.documents(m), costly: having("q")},
+		{method: http.MethodGet, path: "/v1/" + m.Name + "/{id}/events", right: access.Read, operation: describeStream(m), params: stream, serve: s.streamEvents(m), costly: always},
 	}
 }
 

@@ -17,7 +17,7 @@ func (s *server) storeRoutes() []route {
 	eventType := queryParam("type", &huma.Schema{Type: "string", Enum: s.eventTypes()}, "Only events of this type.")
 	return []route{
 		{
-			method: http.MethodGet, path: "/v1/events", right: access.Feed, operation: describeEvents(), serve: s.events,
+			method: http.MethodGet, path: "/v1/events", right: access.Feed, operation: describeEvents(), serve: s.events, costly: always,
 			params: []*huma.Param{after, eventType, feedCursorParam(), limitParam()},
 		},
 		{
@@ -25,7 +25,7 @@ func (s *server) storeRoutes() []route {
 			params: []*huma.Param{pathParam("id", &huma.Schema{Type: "string", Pattern: `^evt-[1-9][0-9]*$`, Examples: []any{"evt-17"}}, "The event's id.")},
 		},
 		{
-			method: http.MethodGet, path: "/v1/feed", right: access.Feed, operation: describeFeed(), serve: s.feed,
+			method: http.MethodGet, path: "/v1/feed", right: access.Feed, operation: describeFeed(), serve: s.feed, costly: always,
 			params: []*huma.Param{after, eventType, headerParam("Last-Event-ID", "The position after which to go on, as browsers send it.")},
 		},
 	}
@@ -38,14 +38,6 @@ func (s *server) eventTypes() (names []any) {
 		}
 	}
 	return names
-}
-
-// appendEvent appends an event byte for byte as it is stored.
-func appendEvent(dst []byte, r *es.Recorded) []byte {
-	if r.Raw != nil {
-		return append(dst, r.Raw...)
-	}
-	return r.AppendJSON(dst)
 }
 
 // after reads where to go on: a list of events gives as its cursor the number that after takes.
@@ -82,7 +74,7 @@ func (s *server) streamEvents(m *es.Module) handler {
 		if more {
 			next = strconv.FormatUint(uint64(events[len(events)-1].Version), 10)
 		}
-		answerList(w, len(events), next, func(dst []byte, i int) []byte { return appendEvent(dst, &events[i]) })
+		answerList(w, len(events), next, func(dst []byte, i int) []byte { return events[i].AppendJSON(dst) })
 		return nil
 	}
 }
@@ -101,7 +93,7 @@ func (s *server) events(w http.ResponseWriter, r *http.Request, q *values) error
 	if more {
 		next = strconv.FormatUint(uint64(at), 10)
 	}
-	answerList(w, len(events), next, func(dst []byte, i int) []byte { return appendEvent(dst, &events[i]) })
+	answerList(w, len(events), next, func(dst []byte, i int) []byte { return events[i].AppendJSON(dst) })
 	return nil
 }
 
@@ -115,6 +107,6 @@ func (s *server) event(w http.ResponseWriter, r *http.Request, _ *values) error 
 	if err != nil {
 		return err
 	}
-	answerJSON(w, http.StatusOK, appendEvent(nil, &recorded))
+	answerJSON(w, http.StatusOK, recorded.JSON())
 	return nil
 }

@@ -25,6 +25,7 @@ var (
 	errBrokenOff      = fault.New(fault.Unavailable, "broken_off", "The request was broken off before anything was done.")
 	errNoAPI          = fault.New(fault.NotFound, "api_not_served", "This process does not serve the API: it answers /livez, /readyz and /v1/status alone.")
 	errRateLimited    = fault.New(fault.Unavailable, "rate_limited", "More requests than you may send; nothing was done. The header Retry-After says when to go on.")
+	errNoReason       = fault.New(fault.Invalid, "reason_required", "Say why in the header Audit-Reason: this is not done without. Nothing was done.")
 	errForeignHost    = fault.New(fault.Denied, "foreign_host", "The request names this server by a name that is not its own: use its address or localhost. Where nobody is asked who they are, a page of the web could point its name here.")
 	errCrossSite      = fault.New(fault.Denied, "cross_site_request", "A browser sent this request for a page of another site.")
 )

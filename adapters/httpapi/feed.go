@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"daybook/core/engine"
 	"daybook/core/es"
 )
 
@@ -19,6 +20,9 @@ func (s *server) feed(w http.ResponseWriter, r *http.Request, q *values) error {
 	}
 	if err := s.Engine.MayFollow(r.Context(), after); err != nil {
 		return err
+	}
+	if s.Lifetime.Err() != nil {
+		return engine.ErrStopping
 	}
 	select {
 	case s.streams <- struct{}{}:
@@ -119,7 +123,7 @@ func (f *liveFeed) appendPage(dst []byte, page []es.Recorded) []byte {
 		dst = append(dst, "\nevent: "...)
 		dst = append(dst, r.Type...)
 		dst = append(dst, "\ndata: "...)
-		dst = appendEvent(dst, r)
+		dst = r.AppendJSON(dst)
 		dst = append(dst, '\n', '\n')
 	}
 	return dst

@@ -9,11 +9,13 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"daybook/test/faulttable"
 )
 
 // readyChecks gives the checks as they stand when asked.
-func readyChecks(checks *[]Check) func(context.Context) []Check {
-	return func(context.Context) []Check { return *checks }
+func readyChecks(checks *[]Check) func(context.Context, bool) []Check {
+	return func(context.Context, bool) []Check { return *checks }
 }
 
 // follower reads a live feed.
@@ -133,9 +135,44 @@ func TestAFeedEndsWithTheProcess(t *testing.T) {
 	if rest, err := io.ReadAll(f.lines); err != nil {
 		t.Errorf("got %q, %v", rest, err)
 	}
+	if a := w.get("/v1/feed"); a.status != 503 || a.code(t) != "stopping" || a.header.Get("Retry-After") == "" {
+		t.Errorf("a feed of a process that stops: %d %s", a.status, a.body)
+	}
 }
 
-func TestAFeedThatIsNotReadIsDropped(t *testing.T) {
+func TestAProcessThatStopsAnswersAndClosesTheConnectionBehindIt(t *testing.T) {
+	w := newWorld(t)
+	o := w.api.Options
+	lifetime, end := context.WithCancel(context.Background())
+	o.Lifetime = lifetime
+	w.server.Config.Handler = newServer(o)
+	c := w.dial()
+	lines := bufio.NewReader(c)
+	ask := func() *http.Response {
+		t.Helper()
+		_, _ = io.WriteString(c, "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
+		res, err := http.ReadResponse(lines, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer res.Body.Close()
+		_, _ = io.Copy(io.Discard, res.Body)
+		return res
+	}
+	if res := ask(); res.StatusCode != 200 || res.Close {
+		t.Fatalf("%+v", res)
+	}
+	end()
+	if res := ask(); res.StatusCode != 200 || !res.Close {
+		t.Errorf("%+v", res)
+	}
+	if rest, err := io.ReadAll(lines); err != nil || len(rest) > 0 {
+		t.Errorf("the connection is still open: %q, %v", rest, err)
+	}
+}
+
+func TestAFeedThatIsNotReadIsDroppedAndGoesOnAfterItsLastEventWithoutGap(t *testing.T) {
+	faulttable.Covers(t, "F37", faulttable.Memory)
 	w := newWorld(t, func(o *options) { o.api.Patience = 200 * time.Millisecond })
 	w.create("a", "")
 	var lines strings.Builder
@@ -144,13 +181,31 @@ func TestAFeedThatIsNotReadIsDropped(t *testing.T) {
 	}
 	w.do("POST", "/v1/commands", lines.String(), ndjson)
 	c := w.dial()
-	_ = c.SetReadBuffer(4096)
 	_, _ = io.WriteString(c, "GET /v1/feed HTTP/1.1\r\nHost: x\r\n\r\n")
-	head := make([]byte, 100)
-	if _, err := io.ReadFull(c, head); err != nil {
+	res, err := http.ReadResponse(bufio.NewReader(c), nil)
+	if err != nil {
 		t.Fatal(err)
 	}
+	defer res.Body.Close()
 	for len(w.api.streams) > 0 { // until the server has had enough
 		w.get("/livez")
+	}
+	sent, err := io.ReadAll(res.Body) // what was on its way
+	if err == nil {
+		t.Error("a feed that was cut off ended as if it was whole")
+	}
+	blocks := strings.Split(string(sent), "\n\n")
+	last := len(blocks) - 2 // before the first is the time to wait, and the last is no whole one
+	for i, block := range blocks[1 : last+1] {
+		if !strings.HasPrefix(block, fmt.Sprintf("id: %d\n", i+1)) {
+			t.Fatalf("event %d is %q", i+1, block)
+		}
+	}
+	resumed := w.follow("/v1/feed", fmt.Sprint("Last-Event-ID: ", last))
+	resumed.block()
+	for i := last + 1; i <= last+100; i++ {
+		if got := resumed.block(); !strings.HasPrefix(got, fmt.Sprintf("id: %d\n", i)) {
+			t.Fatalf("after %d events, event %d is %q", last, i, got)
+		}
 	}
 }

@@ -12,6 +12,7 @@ import (
 
 	"daybook/core/access"
 	"daybook/core/engine"
+	"daybook/core/ports"
 )
 
 // Timeouts that suit a server of this handler. The two-way stream of commands and the live feed set deadlines of their own,
@@ -27,20 +28,25 @@ const (
 type Options struct {
 	Engine   *engine.Engine
 	Logger   *slog.Logger    // where our own failures go, with the request id; default: nowhere
-	Lifetime context.Context // when it ends, feeds end and rebuilds stop; default: never
+	Lifetime context.Context // when it ends, feeds end, rebuilds stop and connections close behind their answers; default: never
 	Build    Build
 	Drivers  Drivers
-	Ready    func(ctx context.Context) []Check // what this process needs to do its work; default: nothing
+
+	// Ready says how what this process needs to do its work is and, with all, also what it can do without. Default: it needs nothing.
+	Ready func(ctx context.Context, all bool) []Check
 
 	// Authenticate says who sends a request; its error is answered instead. Default: everybody is access.Local. Probes of health and
 	// the pages of documentation are for everybody.
 	Authenticate func(*http.Request) (*access.Principal, error)
 	Keys         access.Keyring  // default: there are no keys to be managed
 	Audit        access.AuditLog // is told of refusals and of privileged actions; default: nobody is
+	NeedReason   bool            // privileged actions, and what auditors and operators read, are not done without a reason
 	Limits       Limits          // of each principal; default: none
 	Anonymous    bool            // who shows no credential is let in too, and the document says so; so it is by default
 	LocalNames   bool            // refuse requests to a host that is neither an address nor localhost: a page of the web may have pointed its name here
 	Secure       bool            // clients reach this over TLS, be it that of a proxy
+
+	Backup func(ctx context.Context, dir string) (Backup, error) // copies the store, and what lies beside it; default: the engine's store alone
 
 	HealthAlone bool // serve what operators need of a process that is not for clients, and nothing else
 
@@ -55,6 +61,12 @@ type Build struct {
 	Version  string `json:"version"`
 	Revision string `json:"revision,omitempty"`
 	Go       string `json:"go,omitempty"`
+}
+
+// Backup says what a backup holds.
+type Backup struct {
+	ports.Backup
+	Access *ports.Backup // of the access ledger; nil: there is none
 }
 
 // Drivers names the adapters behind the ports.
@@ -95,7 +107,7 @@ func newServer(o Options) *server {
 		o.Lifetime = context.Background()
 	}
 	if o.Ready == nil {
-		o.Ready = func(context.Context) []Check { return nil }
+		o.Ready = func(context.Context, bool) []Check { return nil }
 	}
 	if o.Streams == 0 {
 		o.Streams = 256
@@ -103,6 +115,12 @@ func newServer(o Options) *server {
 	if o.Authenticate == nil {
 		o.Anonymous = true
 		o.Authenticate = func(*http.Request) (*access.Principal, error) { return access.Local, nil }
+	}
+	if o.Backup == nil {
+		o.Backup = func(ctx context.Context, dir string) (Backup, error) {
+			b, err := o.Engine.Backup(ctx, dir)
+			return Backup{Backup: b}, err
+		}
 	}
 	if o.Audit == nil {
 		o.Audit = noAudit{}

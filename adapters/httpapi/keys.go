@@ -31,10 +31,10 @@ func (s *server) keyRoutes() []route {
 	grace := queryParam("graceSeconds", numberSchema(0, int64(30*24*time.Hour/time.Second)), "How long the old key goes on; a day unless said.")
 	return []route{
 		{method: http.MethodGet, path: keysPath, right: access.Keys, operation: describeKeys("list-keys", "All API keys, without their secrets", http.StatusOK, "KeyList"), serve: s.listKeys},
-		{method: http.MethodPost, path: keysPath, right: access.Keys, operation: describeKeyCreation(), serve: s.createKey},
+		{method: http.MethodPost, path: keysPath, right: access.Keys, operation: describeKeyCreation(), serve: s.createKey, privilege: itsOwnNote},
 		{method: http.MethodPost, path: oneKey + "/rotate", right: access.Keys, operation: describeKeys("rotate-key", "Make a new key in the place of one that then ends", http.StatusCreated, "KeySecret", http.StatusNotFound, http.StatusConflict),
-			serve: s.rotateKey, params: []*huma.Param{prefix, grace}},
-		{method: http.MethodPost, path: oneKey + "/revoke", right: access.Keys, operation: describeKeys("revoke-key", "End a key at once", http.StatusOK, "Key", http.StatusNotFound), serve: s.revokeKey, params: []*huma.Param{prefix}},
+			serve: s.rotateKey, params: []*huma.Param{prefix, grace}, privilege: itsOwnNote},
+		{method: http.MethodPost, path: oneKey + "/revoke", right: access.Keys, operation: describeKeys("revoke-key", "End a key at once", http.StatusOK, "Key", http.StatusNotFound), serve: s.revokeKey, params: []*huma.Param{prefix}, privilege: itsOwnNote},
 	}
 }
 

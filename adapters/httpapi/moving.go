@@ -12,7 +12,7 @@ import (
 
 // movingRoutes are for taking the whole ledger elsewhere.
 func (s *server) movingRoutes() []route {
-	return []route{{method: http.MethodGet, path: "/v1/admin/export", right: access.Export, operation: describeExport(), serve: s.export, privileged: true}, s.backupRoute(), s.archiveRoute()}
+	return []route{{method: http.MethodGet, path: "/v1/admin/export", right: access.Export, operation: describeExport(), serve: s.export, privilege: writtenUp, costly: always}, s.backupRoute(), s.archiveRoute()}
 }
 
 func describeExport() huma.Operation {

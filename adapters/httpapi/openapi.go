@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"maps"
 	"net/http"
+	"slices"
 	"strconv"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -40,6 +41,9 @@ func (s *server) describe() *huma.OpenAPI {
 		rt := &s.routes[i]
 		op := rt.operation
 		op.Method, op.Path, op.Parameters = rt.method, rt.path, rt.params
+		if reason := s.reasonParam(rt); reason != nil {
+			op.Parameters = append(slices.Clip(op.Parameters), reason)
+		}
 		s.describeAccess(&op, rt.right)
 		commonFaults(&op, rt)
 		api.AddOperation(&op)

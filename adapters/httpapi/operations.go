@@ -18,7 +18,7 @@ func (s *server) operationsRoutes() []route {
 	verbose.AllowEmptyValue = true
 	return []route{
 		{method: http.MethodGet, path: "/v1/status", right: access.Status, operation: describeStatus(), serve: s.status},
-		{method: http.MethodPost, path: "/v1/admin/rebuild", right: access.Rebuild, operation: describeRebuild(), serve: s.rebuild, privileged: true},
+		{method: http.MethodPost, path: "/v1/admin/rebuild", right: access.Rebuild, operation: describeRebuild(), serve: s.rebuild, privilege: writtenUp, costly: always},
 		{method: http.MethodGet, path: "/v1/admin/operations/{id}", right: access.Operations, operation: describeOperation(), serve: s.operation,
 			params: []*huma.Param{pathParam("id", &huma.Schema{Type: "string", Examples: []any{"op-1"}}, "The operation's id.")}},
 		{method: http.MethodGet, path: "/livez", right: access.Public, operation: describeHealth("alive", "Whether the process answers"), serve: s.live, params: []*huma.Param{verbose}},
@@ -37,11 +37,11 @@ func answerValue(w http.ResponseWriter, status int, value any) error {
 }
 
 type viewStatus struct {
-	Name     string      `json:"name"`
-	Position es.Position `json:"position"`
-	Lag      es.Position `json:"lag"` // events that it does not reflect yet
-	Open     bool        `json:"open"`
-	Reason   string      `json:"reason,omitempty"` // why nothing is known of it
+	Name     string       `json:"name"`
+	Position *es.Position `json:"position,omitempty"`
+	Lag      *es.Position `json:"lag,omitempty"` // events that it does not reflect yet
+	Open     bool         `json:"open"`
+	Reason   string       `json:"reason,omitempty"` // why nothing is known of it; then position and lag are absent
 }
 
 type parkedStatus struct {
@@ -54,9 +54,9 @@ type statusDocument struct {
 	Head        es.Position    `json:"head"`
 	Archived    es.Position    `json:"archived"` // events up to here were moved to the archive
 	Views       []viewStatus   `json:"views"`
-	Parked      []parkedStatus `json:"parked"` // the first few
-	ParkedCount int            `json:"parkedCount"`
-	Queued      int            `json:"queued"` // requests whose commands wait
+	Parked      []parkedStatus `json:"parked"`                // the first few
+	ParkedCount *int           `json:"parkedCount,omitempty"` // absent when nothing is known of the views
+	Queued      int            `json:"queued"`                // requests whose commands wait
 	Drivers     Drivers        `json:"drivers"`
 	Build       Build          `json:"build"`
 }
@@ -67,14 +67,17 @@ func (s *server) status(w http.ResponseWriter, r *http.Request, _ *values) error
 	if err != nil {
 		return err
 	}
-	d := statusDocument{Head: st.Head, Archived: st.Archived, Parked: []parkedStatus{}, ParkedCount: st.ParkedCount, Queued: s.Engine.Queued(), Drivers: s.Drivers, Build: s.Build}
-	reason := ""
+	d := statusDocument{Head: st.Head, Archived: st.Archived, Parked: []parkedStatus{}, Queued: s.Engine.Queued(), Drivers: s.Drivers, Build: s.Build}
+	view := viewStatus{Open: st.Views.Open}
 	if st.ViewsErr != nil {
-		reason = fault.Of(st.ViewsErr).Msg
+		view.Reason = fault.Of(st.ViewsErr).Msg
+	} else {
+		lag := st.Head - min(st.Views.Checkpoint, st.Head) // the head was asked for first
+		view.Position, view.Lag, d.ParkedCount = &st.Views.Checkpoint, &lag, &st.ParkedCount
 	}
 	for _, m := range s.Engine.Registry.Modules {
-		at := min(st.Views.Checkpoint, st.Head) // the head was asked for first
-		d.Views = append(d.Views, viewStatus{Name: m.Name, Position: st.Views.Checkpoint, Lag: st.Head - at, Open: st.Views.Open, Reason: reason})
+		view.Name = m.Name
+		d.Views = append(d.Views, view)
 	}
 	for _, p := range st.Parked {
 		d.Parked = append(d.Parked, parkedStatus{p.View, p.ID, p.Reason})
@@ -179,7 +182,7 @@ func (s *server) ready(w http.ResponseWriter, r *http.Request, q *values) error 
 		return err
 	}
 	d, status := healthDocument{Status: "ok"}, http.StatusOK
-	checks := s.Ready(r.Context())
+	checks := s.Ready(r.Context(), verbose) // a balancer is not to wait for what is not needed
 	for _, c := range checks {
 		if c.Needed && !c.OK {
 			d.Status, status = "unavailable", http.StatusServiceUnavailable

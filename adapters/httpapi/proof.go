@@ -12,7 +12,7 @@ import (
 // proofRoutes are what others need to check the store without trusting whoever holds it.
 func (s *server) proofRoutes() []route {
 	return []route{
-		{method: http.MethodGet, path: "/v1/events/{id}/proof", right: access.Read, operation: describeProof(), serve: s.proof,
+		{method: http.MethodGet, path: "/v1/events/{id}/proof", right: access.Read, operation: describeProof(), serve: s.proof, costly: always,
 			params: []*huma.Param{pathParam("id", &huma.Schema{Type: "string", Pattern: `^evt-[1-9][0-9]*$`, Examples: []any{"evt-17"}}, "The event's id.")}},
 		{method: http.MethodGet, path: "/v1/checkpoint", right: access.Checkpoint, operation: describeCheckpoint(), serve: s.checkpoint},
 	}
@@ -59,7 +59,7 @@ func (s *server) proof(w http.ResponseWriter, r *http.Request, _ *values) error 
 	if err != nil {
 		return err
 	}
-	d := proofDocument{Event: string(appendEvent(nil, &p.Event)), PreviousHash: p.Previous.String(), Path: make([]string, len(p.Path)), Checkpoint: p.Note}
+	d := proofDocument{Event: string(p.Event.JSON()), PreviousHash: p.Previous.String(), Path: make([]string, len(p.Path)), Checkpoint: p.Note}
 	for i := range p.Path {
 		d.Path[i] = p.Path[i].String()
 	}

@@ -21,7 +21,8 @@ type route struct {
 	operation    huma.Operation
 	params       []*huma.Param // in path, query and header
 	serve        handler
-	privileged   bool // who does it is written down before it is done, or it is not done
+	privilege    privilege
+	costly       func(q *values) bool // which requests take more than others; nil: none
 }
 
 // table lists every route there is.
@@ -120,8 +121,11 @@ func (res *resource) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	q, err := rt.values(r)
-	if err == nil && rt.privileged {
-		err = res.s.recordBegin(r, requestIDOf(w), rt.right)
+	if err == nil && rt.costly != nil && rt.costly(q) {
+		err = res.s.limits.costly.take(subject(r), w.Header())
+	}
+	if err == nil {
+		err = res.s.enter(r, requestIDOf(w), rt)
 	}
 	if err == nil {
 		err = rt.serve(w, r, q)

@@ -75,13 +75,14 @@ func checkSchema() *huma.Schema {
 
 func statusSchema() *huma.Schema {
 	words, number := &huma.Schema{Type: "string"}, numberSchema(0, es.MaxAmount)
-	view := with(with(with(with(object(""), "name", words), "position", number), "lag", number), "open", &huma.Schema{Type: "boolean"})
-	optionally(view, "reason", words)
+	view := with(with(object(""), "name", words), "open", &huma.Schema{Type: "boolean"})
+	optionally(optionally(view, "position", number), "lag", number)
+	optionally(view, "reason", &huma.Schema{Type: "string", Description: "Why nothing is known of it; then position and lag are absent."})
 	parked := with(with(with(object(""), "view", words), "id", words), "reason", words)
 	drivers := with(with(with(object("The adapters behind the ports."), "store", words), "bus", words), "views", words)
 	build := optionally(optionally(with(object(""), "version", words), "revision", words), "go", words)
 	s := with(with(object("How far everything is."), "head", number), "archived", number)
 	with(s, "views", &huma.Schema{Type: "array", Items: view})
-	with(with(with(s, "parked", &huma.Schema{Type: "array", Items: parked}), "parkedCount", number), "queued", number)
+	optionally(with(with(s, "parked", &huma.Schema{Type: "array", Items: parked}), "queued", number), "parkedCount", number)
 	return with(with(s, "drivers", drivers), "build", build)
 }

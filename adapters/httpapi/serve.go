@@ -30,6 +30,7 @@ var (
 	yes         = []string{"true"}
 	bearer      = []string{"Bearer"}
 	hsts        = []string{"max-age=31536000"}
+	closing     = []string{"close"}
 )
 
 // recorder notes whether an answer was begun, so that a panic is answered only if nothing was.
@@ -58,6 +59,9 @@ func (s *server) ServeHTTP(plain http.ResponseWriter, r *http.Request) {
 	h["X-Request-Id"] = []string{requestID(r.Header)}
 	h["X-Content-Type-Options"], h["Cache-Control"], h["Referrer-Policy"] = noSniff, noStore, noReferrer
 	h["Content-Security-Policy"], h["Cross-Origin-Resource-Policy"], h["Cross-Origin-Opener-Policy"] = lockedPage, sameOrigin, sameOrigin
+	if s.Lifetime.Err() != nil {
+		h["Connection"] = closing // the client's next request goes to a process that stays
+	}
 	if s.Secure {
 		h["Strict-Transport-Security"] = hsts
 	}
@@ -161,7 +165,7 @@ func (s *server) answerProblem(w http.ResponseWriter, p *wire.Problem) {
 		h["Www-Authenticate"] = bearer
 	}
 	if p.Status == http.StatusRequestEntityTooLarge || p.Status == http.StatusRequestTimeout {
-		h.Set("Connection", "close") // what is left of the body is not read
+		h["Connection"] = closing // what is left of the body is not read
 	}
 	w.WriteHeader(p.Status)
 	_, _ = w.Write(p.AppendJSON(nil)) // a client that left is no failure of ours

@@ -17,7 +17,7 @@ import (
 // statementRoute is the statement of a module that keeps amounts.
 func (s *server) statementRoute(m *es.Module) route {
 	return route{
-		method: http.MethodGet, path: "/v1/" + m.Name + "/{id}/statement", right: access.Read, operation: describeStatement(m), serve: s.statement(m),
+		method: http.MethodGet, path: "/v1/" + m.Name + "/{id}/statement", right: access.Read, operation: describeStatement(m), serve: s.statement(m), costly: always,
 		params: []*huma.Param{
 			idParam(m),
 			queryParam("from", timeSchema(), "The start of the period in effective time, included; open when missing."),

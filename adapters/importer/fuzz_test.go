@@ -79,3 +79,28 @@ func compareRejects(t *testing.T, rejects *importer.Rejects, file io.Reader, wan
 		}
 	}
 }
+
+// FuzzMapping reads any mapping: it is refused with words, or it can be held against a file, whose amounts stay within bounds.
+func FuzzMapping(f *testing.F) {
+	f.Add(byWords, "a,1,2020-01-01,500,in,0,text")
+	f.Add(strings.Replace(byWords, "direction: {column: kind, deposit: [in], withdraw: [out], skip: [note]}", "direction: sign", 1), "a,2,2020-01-01,-5,,,")
+	f.Add("name: &a {b: *a}\nid: [acc, no]\ncreate: {owner: \"{\", currency: \"{acc\"}", "")
+	f.Fuzz(func(t *testing.T, text, row string) {
+		m, err := importer.ReadMapping(strings.NewReader(text))
+		if err != nil {
+			if err.Error() == "" || strings.Contains(err.Error(), "importer.") {
+				t.Errorf("%q says nothing to a person", err)
+			}
+			return
+		}
+		plan, err := m.Bind(strings.Split(strings.TrimSpace(head), ","))
+		if err != nil {
+			return
+		}
+		fields := make([]string, strings.Count(head, ",")+1)
+		copy(fields, strings.Split(row, ","))
+		if e, err := plan.Entry(fields); err == nil && (e.Amount > es.MaxAmount || e.Amount < -es.MaxAmount) {
+			t.Fatalf("amount %d", e.Amount)
+		}
+	})
+}

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"daybook/adapters/importer"
+	"daybook/test/faulttable"
 )
 
 const byWords = `
@@ -29,6 +30,7 @@ create: {owner: "Owner of {acc}", currency: CZK}
 const head = "acc,no,day,amount,kind,extra,text\n"
 
 func TestImport(t *testing.T) {
+	faulttable.Covers(t, "F64", faulttable.Memory)
 	t.Run("rows become commands in the file's order, after the create of their account", func(t *testing.T) {
 		l := newLedger()
 		o := l.importing(t, byWords, head+

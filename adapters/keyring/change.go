@@ -124,6 +124,7 @@ func created(prefix, secret string, n access.NewKey, replaces string) event {
 
 // draft makes an event that says who asked for it.
 func draft(ctx context.Context, name string, data event) es.Recorded {
+	data.Reason = access.Reason(ctx)
 	body, _ := json.Marshal(data) // texts, times and bytes: it cannot fail
 	who := es.Metadata{RequestID: access.RequestID(ctx)}
 	if p := access.Of(ctx); p != nil {

@@ -38,6 +38,7 @@ type event struct {
 	Hash     []byte        `json:"hash,omitempty"` // SHA-256 of the whole key
 	Expires  *time.Time    `json:"expires,omitempty"`
 	Replaces string        `json:"replaces,omitempty"`
+	Reason   string        `json:"reason,omitempty"` // in the words of who asked; for the audit log alone
 }
 
 // Times of following. Together they are how long a key that another process revokes may still be taken here: it is usually gone in

@@ -117,8 +117,8 @@ func TestNothingThatIsStoredOrListedHoldsASecret(t *testing.T) {
 	for _, s := range []string{secret, rotated} {
 		_, hidden, _ := strings.Cut(strings.TrimPrefix(s, access.KeyPrefix), "_")
 		for _, e := range events {
-			if strings.Contains(string(e.Raw), hidden) {
-				t.Errorf("%s holds the secret: %s", e.Type, e.Raw)
+			if strings.Contains(string(e.JSON()), hidden) {
+				t.Errorf("%s holds the secret: %s", e.Type, e.JSON())
 			}
 		}
 	}

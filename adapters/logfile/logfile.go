@@ -80,7 +80,7 @@ func (w *Writer) Begin(l engine.Ledger) error {
 // Event implements engine.LogWriter.
 func (w *Writer) Event(e *es.Recorded) error {
 	w.counts.Events++
-	_, _ = w.out.Write(e.Raw) // the writer keeps its first error
+	_, _ = w.out.Write(e.JSON()) // the writer keeps its first error
 	return w.out.WriteByte('\n')
 }
 

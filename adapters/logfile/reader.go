@@ -94,19 +94,30 @@ func (r *Reader) damaged(format string, args ...any) error {
 	return ErrDamaged.Say("Line %d: "+format+".", append([]any{r.number}, args...)...)
 }
 
+// longest is more than any line of a ledger has, in bytes.
+const longest = 1 << 20
+
 // read gives the next line without its end.
 func (r *Reader) read() ([]byte, error) {
 	r.number++
-	line, err := r.in.ReadBytes('\n')
-	switch {
-	case err == nil:
-		return line[:len(line)-1], nil
-	case errors.Is(err, io.EOF) && len(line) == 0:
-		return nil, r.damaged("the file ends here, before its last line: it was cut short")
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return nil, r.damaged("the file ends in the middle of the line: it was cut short")
+	var line []byte
+	for {
+		part, err := r.in.ReadSlice('\n')
+		line = append(line, part...)
+		switch {
+		case err == nil:
+			return line[:len(line)-1], nil
+		case errors.Is(err, bufio.ErrBufferFull) && len(line) < longest:
+			continue
+		case errors.Is(err, bufio.ErrBufferFull):
+			return nil, r.damaged("it goes on for more than %d bytes, so it is no line as Daybook writes it", longest)
+		case errors.Is(err, io.EOF) && len(line) == 0:
+			return nil, r.damaged("the file ends here, before its last line: it was cut short")
+		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+			return nil, r.damaged("the file ends in the middle of the line: it was cut short")
+		}
+		return nil, ErrDamaged.Say("Line %d: the file cannot be read on from here: %v.", r.number, err).Because(err)
 	}
-	return nil, ErrDamaged.Say("Line %d: the file cannot be read on from here: %v.", r.number, err).Because(err)
 }
 
 // event checks an event against all before it: sealed again it must be the same bytes.
@@ -124,7 +135,7 @@ func (r *Reader) event(line []byte) (*es.Recorded, error) {
 	}
 	again := e
 	r.slab = again.Seal(r.slab, end.Hash)
-	if !bytes.Equal(again.Raw, line) {
+	if !bytes.Equal(again.JSON(), line) {
 		return nil, r.damaged("the event at position %d does not have the hash %s that it says it has", e.Position, e.Hash)
 	}
 	r.ends[e.Stream] = ports.StreamEnd{Version: e.Version, Hash: e.Hash}

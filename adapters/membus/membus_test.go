@@ -12,6 +12,8 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/ThreeDotsLabs/watermill/pubsub/tests"
 	"go.uber.org/goleak"
+
+	"daybook/test/faulttable"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -80,6 +82,7 @@ func TestANackedMessageComesAgainAfterThePauseAndBeforeTheNext(t *testing.T) {
 }
 
 func TestPublishBlocksWhileAQueueIsFullAndHoldsUpNoOtherTopic(t *testing.T) {
+	faulttable.Covers(t, "F40", faulttable.Memory)
 	synctest.Test(t, func(t *testing.T) {
 		b := New(Options{Queue: 2})
 		defer b.Close()

@@ -7,6 +7,7 @@ import (
 	"daybook/adapters/memstore"
 	"daybook/core/ports"
 	"daybook/test/contract"
+	"daybook/test/faulttable"
 )
 
 func TestContract(t *testing.T) {
@@ -14,6 +15,7 @@ func TestContract(t *testing.T) {
 }
 
 func TestARefusalIsForgottenOnceItWasKeptForLongEnough(t *testing.T) {
+	faulttable.Covers(t, "F48", faulttable.Memory)
 	s := memstore.New()
 	keep := func(key string, at time.Time) {
 		u, err := s.Begin(t.Context(), ports.Needs{})

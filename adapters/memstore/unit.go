@@ -43,7 +43,9 @@ func (s *Store) known(needs ports.Needs) ports.Known {
 		k.LastRecordedAt = s.events[k.Head-1].RecordedAt
 	}
 	for i, n := range needs.Streams {
-		k.Tails[i] = s.tail(n.Stream, n.After, -1)
+		if n.At < k.Head {
+			k.Tails[i] = s.tail(n.Stream, n.After, -1)
+		}
 	}
 	for i, key := range needs.Keys {
 		k.Outcomes[i] = s.outcomes[key]
@@ -110,7 +112,7 @@ func (u *unit) record(events []es.Recorded) ([]es.Recorded, *ports.Continuation,
 			return nil, nil, err
 		}
 		var err error
-		if recorded[i], err = es.ParseRecorded(events[i].Raw); err != nil {
+		if recorded[i], err = es.ParseRecorded(events[i].JSON()); err != nil {
 			return nil, nil, ports.ErrBatchRefused.Because(err)
 		}
 	}

@@ -45,6 +45,7 @@ func (v *Views) Swap(ctx context.Context, token ports.Token) error {
 		return ports.ErrCheckpointMoved.Say("The views built beside are at position %d and not as far as these at %d, or not open.", b.checkpoint, v.checkpoint)
 	}
 	defer v.keeper.drop()()
+	// gofail: var memviewsMidSwap struct{}
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	b.mu.Lock()

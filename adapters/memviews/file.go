@@ -119,7 +119,10 @@ func (v *Views) readFile(b []byte, shape es.Hash) error {
 	}
 	head = head[len(shape):]
 	at, last, left := es.Position(binary.BigEndian.Uint64(head)), es.Hash(head[8:8+len(shape)]), binary.BigEndian.Uint64(head[8+len(shape):])
-	r := fileReader{b: content, at: fileHead, failed: at == 0 || last == es.Hash{} || left > uint64(len(content))}
+	if at == 0 || last == (es.Hash{}) || left > uint64(len(content)) {
+		return fmt.Errorf("%w: it says that it has %d documents up to position %d", errFileDamaged, left, at)
+	}
+	r := fileReader{b: content, at: fileHead}
 	views := map[string]*documents{}
 	for _, name := range v.names {
 		d := r.view(v.views[name].view, left)

@@ -166,6 +166,7 @@ func (k *keeper) append() error {
 		k.whole = true
 		return errors.Join(err, k.log.Truncate(k.size))
 	}
+	// gofail: var memviewsMidKeep struct{}
 	k.size += int64(len(record))
 	k.kept = to
 	return nil
@@ -191,9 +192,11 @@ func (k *keeper) replace(ctx context.Context, s *snapshot, era int) error {
 	if k.era != era {
 		return os.Remove(temp)
 	}
+	// gofail: var memviewsBeforeRename struct{}
 	if err := os.Rename(temp, k.path(fileName)); err != nil {
 		return err
 	}
+	// gofail: var memviewsAfterRename struct{}
 	if err := errors.Join(k.syncDir(), k.log.Truncate(0)); err != nil {
 		return err
 	}

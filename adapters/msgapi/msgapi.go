@@ -66,6 +66,7 @@ func (a *API) Subscribe(ctx context.Context, topic string) error {
 // of that kind, so that the message goes to the dead letters: an envelope that cannot be read, and a refusal that nobody
 // asked to hear, also of who may not give the command. What may succeed later ends in an error too, and is started again; the envelope's id makes that safe.
 func (a *API) start(ctx context.Context, lane *engine.Lane, m ports.Message) func() error {
+	// gofail: var beforeDecodeMessage struct{}
 	envelope, err := wire.DecodeEnvelope(a.registry, m.Body)
 	principal, unknown := a.identify(ctx, m)
 	switch {
@@ -80,6 +81,7 @@ func (a *API) start(ctx context.Context, lane *engine.Lane, m ports.Message) fun
 	ctx = access.As(ctx, principal)
 	request := envelope.Request(metadata(m))
 	request.Again = m.Headers[ports.HeaderRetry] != ""
+	// gofail: var afterDecodeMessage struct{}
 	ticket, err := lane.Submit(ctx, request)
 	if err != nil {
 		return func() error { return err }
@@ -92,7 +94,10 @@ func (a *API) start(ctx context.Context, lane *engine.Lane, m ports.Message) fun
 		if err := results[0].Err; err != nil {
 			return a.refuse(ctx, m, envelope.ID, results[0].Answer, err, false)
 		}
-		return a.reply(ctx, m, wire.AppendAnswerLine(nil, &envelope, &results[0].Answer))
+		// gofail: var beforeReply struct{}
+		err = a.reply(ctx, m, wire.AppendAnswerLine(nil, &envelope, &results[0].Answer))
+		// gofail: var afterReplyBeforeMark struct{}
+		return err
 	}
 }
 

@@ -15,11 +15,13 @@ import (
 	"golang.org/x/mod/sumdb/note"
 )
 
-// The files of a notary's directory.
+// KeyFile holds the private key; whoever has it can sign.
+const KeyFile = "key"
+
+// The other files of a notary's directory.
 const (
-	keyFile    = "key"         // private; whoever has it can sign
 	publicFile = "key.pub"     // what checks signatures
-	logFile    = "checkpoints" // every checkpoint that was kept, the oldest first
+	logFile    = "checkpoints" // every checkpoint that was kept, the oldest first; those of another ledger with its name behind
 )
 
 // Notary is a ports.Notary. All methods may be called concurrently, Keep by one process at a time.
@@ -41,7 +43,7 @@ func New(origin string) (*Notary, error) {
 
 // Open gives the notary of a directory, and makes directory and key if there are none.
 func Open(dir, origin string) (*Notary, error) {
-	private, err := os.ReadFile(filepath.Join(dir, keyFile))
+	private, err := os.ReadFile(filepath.Join(dir, KeyFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		return create(dir, origin)
 	}
@@ -54,7 +56,7 @@ func Open(dir, origin string) (*Notary, error) {
 	}
 	signer, err := note.NewSigner(strings.TrimSpace(string(private)))
 	if err != nil {
-		return nil, fmt.Errorf("the file %s holds no key that signs checkpoints", filepath.Join(dir, keyFile))
+		return nil, fmt.Errorf("the file %s holds no key that signs checkpoints", filepath.Join(dir, KeyFile))
 	}
 	return &Notary{dir: dir, signer: signer, public: strings.TrimSpace(string(public))}, nil
 }
@@ -69,7 +71,7 @@ func create(dir, origin string) (*Notary, error) {
 		err = os.WriteFile(filepath.Join(dir, publicFile), []byte(public+"\n"), 0o644) //nolint:gosec // it is public
 	}
 	if err == nil {
-		err = os.WriteFile(filepath.Join(dir, keyFile), []byte(private+"\n"), 0o600)
+		err = os.WriteFile(filepath.Join(dir, KeyFile), []byte(private+"\n"), 0o600)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("the key that signs checkpoints cannot be made: %w", err)
@@ -90,12 +92,12 @@ func (n *Notary) Sign(text string) (string, error) {
 	return string(signed), err
 }
 
-// Keep appends a note to the log. A notary without a directory keeps none.
-func (n *Notary) Keep(signed string) error {
+// Keep appends a note to the log of a ledger: "" is that of accounts. A notary without a directory keeps none.
+func (n *Notary) Keep(ledger, signed string) error {
 	if n.dir == "" {
 		return nil
 	}
-	f, err := os.OpenFile(filepath.Join(n.dir, logFile), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	f, err := os.OpenFile(filepath.Join(n.dir, logFile+ledger), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
@@ -103,8 +105,8 @@ func (n *Notary) Keep(signed string) error {
 	return errors.Join(err, f.Sync(), f.Close())
 }
 
-// Kept gives the notes in the log of a directory and the key that checks them; nothing, if there is no such directory.
-func Kept(dir string) (notes []string, public string, err error) {
+// Kept gives the notes in the log of a ledger in a directory and the key that checks them; nothing, if there is no such directory.
+func Kept(dir, ledger string) (notes []string, public string, err error) {
 	key, err := os.ReadFile(filepath.Join(dir, publicFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, "", nil
@@ -112,7 +114,7 @@ func Kept(dir string) (notes []string, public string, err error) {
 	if err != nil {
 		return nil, "", err
 	}
-	log, err := os.ReadFile(filepath.Join(dir, logFile))
+	log, err := os.ReadFile(filepath.Join(dir, logFile+ledger))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, "", err
 	}

@@ -59,7 +59,7 @@ func TestNotesThatWereKeptAreFoundAgain(t *testing.T) {
 	for _, size := range []string{"17", "18", "19"} {
 		signed, err := n.Sign(strings.Replace(text, "17", size, 1))
 		if err == nil {
-			err = n.Keep(signed)
+			err = n.Keep("", signed)
 		}
 		if err != nil {
 			t.Fatal(err)
@@ -75,12 +75,12 @@ func TestNotesThatWereKeptAreFoundAgain(t *testing.T) {
 		if err := os.WriteFile(log, whole[:len(whole)-2-cut], 0o600); err != nil {
 			t.Fatal(err)
 		}
-		notes, public, err := notary.Kept(dir)
+		notes, public, err := notary.Kept(dir, "")
 		if err != nil || public != n.Public() || strings.Join(notes, "") != want[0]+want[1] {
 			t.Fatalf("cut by %d there are %q (%v)", 2+cut, notes, err)
 		}
 	}
-	if notes, public, err := notary.Kept(filepath.Join(dir, "nothing")); err != nil || notes != nil || public != "" {
+	if notes, public, err := notary.Kept(filepath.Join(dir, "nothing"), ""); err != nil || notes != nil || public != "" {
 		t.Errorf("where nothing was kept there are %q of %q (%v)", notes, public, err)
 	}
 }

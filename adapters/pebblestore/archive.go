@@ -104,6 +104,7 @@ func (s *Store) forgetNext(ctx context.Context, to es.Position) error {
 	if err := s.stop.guard(func() error { return write.Commit(durability) }); err != nil {
 		return s.failed(err)
 	}
+	// gofail: var pebbleMidPurge struct{}
 	s.archived.Raise(to)
 	return write.Close()
 }

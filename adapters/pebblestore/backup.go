@@ -45,6 +45,7 @@ func (s *Store) Backup(ctx context.Context, dir string) (b ports.Backup, err err
 	defer func() { _ = os.RemoveAll(unfinished) }() // its copy has moved away when all went well
 	copied := filepath.Join(unfinished, "copy")
 	if b, err = s.copyTo(copied); err == nil {
+		// gofail: var midBackup struct{}
 		err = finish(copied, dir, b)
 	}
 	if err != nil {
@@ -104,6 +105,7 @@ func finish(copied, dir string, b ports.Backup) error {
 	if err := errors.Join(syncPath(filepath.Join(copied, manifestFile)), syncPath(filepath.Join(copied, markFile)), syncPath(copied)); err != nil {
 		return err
 	}
+	// gofail: var beforeBackupRename struct{}
 	if err := os.Rename(copied, dir); err != nil {
 		return err
 	}
@@ -166,6 +168,7 @@ func Restore(backup, dir string) (b ports.Backup, err error) {
 	if !marked {
 		return b, errDamaged.Say("The backup in %s does not say that it is a store.", backup)
 	}
+	// gofail: var midRestore struct{}
 	if err := restoreFile(backup, dir, markFile, mark); err != nil { // from here on it counts as a store
 		return b, err
 	}

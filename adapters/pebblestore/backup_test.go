@@ -11,9 +11,11 @@ import (
 
 	"daybook/core/es"
 	"daybook/core/ports"
+	"daybook/test/faulttable"
 )
 
 func TestABackupUnderLoadIsABeginningOfTheStoreAndRestoresWithItsRoot(t *testing.T) {
+	faulttable.Covers(t, "F63", faulttable.Pebble)
 	s, err := Open(Options{Dir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)

@@ -167,7 +167,7 @@ func BenchmarkReplayFeed(b *testing.B) {
 				b.Fatal(err)
 			}
 			for i := range got {
-				bytes += len(got[i].Raw)
+				bytes += len(got[i].JSON())
 			}
 			at = got[len(got)-1].Position
 		}

@@ -15,6 +15,7 @@ import (
 
 	"daybook/core/es"
 	"daybook/core/fault"
+	"daybook/test/faulttable"
 )
 
 var epoch = time.Date(2025, 10, 28, 9, 0, 0, 0, time.UTC)
@@ -22,6 +23,7 @@ var epoch = time.Date(2025, 10, 28, 9, 0, 0, 0, time.UTC)
 func newRandom() *rand.Rand { return rand.New(rand.NewPCG(1, 2)) }
 
 func TestAPowerLossLosesNothingThatWasAnsweredAndHalvesNothing(t *testing.T) {
+	faulttable.Covers(t, "F16", faulttable.Pebble)
 	noLeaks(t)
 	disk := vfs.NewCrashableMem()
 	s := open(t, Options{Dir: "store", fs: disk})
@@ -52,6 +54,7 @@ func TestAPowerLossLosesNothingThatWasAnsweredAndHalvesNothing(t *testing.T) {
 }
 
 func TestALogCutShortAnywhereShowsWholeBatches(t *testing.T) {
+	faulttable.Covers(t, "F17", faulttable.Pebble)
 	noLeaks(t)
 	const perBatch = 3
 	disk := vfs.NewMem()
@@ -87,6 +90,7 @@ func TestALogCutShortAnywhereShowsWholeBatches(t *testing.T) {
 }
 
 func TestAFlippedBitInTheLogIsNotTakenForItsEnd(t *testing.T) {
+	faulttable.Covers(t, "F17", faulttable.Pebble)
 	noLeaks(t)
 	disk := vfs.NewMem()
 	s := open(t, Options{Dir: "store", fs: disk})
@@ -163,6 +167,7 @@ func TestACloseLeavesNothingToTheLog(t *testing.T) {
 }
 
 func TestAFlippedBitFailsItsReadersAndNoOthers(t *testing.T) {
+	faulttable.Covers(t, "F18", faulttable.Pebble)
 	noLeaks(t)
 	disk := vfs.NewMem()
 	s := open(t, Options{Dir: "store", fs: disk})

@@ -16,6 +16,7 @@ import (
 	"daybook/core/es"
 	"daybook/core/fault"
 	"daybook/core/ports"
+	"daybook/test/faulttable"
 )
 
 // write appends n events to a stream at a version, with an outcome under key.
@@ -86,6 +87,7 @@ func failing(fs vfs.FS, pattern string, err error, kinds ...errorfs.OpKind) (*er
 }
 
 func TestAWriteThatMustNotFailAndDidStopsTheStoreForGood(t *testing.T) {
+	faulttable.Covers(t, "F15", faulttable.Pebble)
 	for what, c := range map[string]struct {
 		pattern string
 		err     error
@@ -147,6 +149,7 @@ func TestAWriteThatMustNotFailAndDidStopsTheStoreForGood(t *testing.T) {
 }
 
 func TestACommitThatFailsIsSettledByItsKeyAfterTheRestart(t *testing.T) {
+	faulttable.Covers(t, "F15", faulttable.Pebble)
 	disk := vfs.NewCrashableMem()
 	fs, on := failing(disk, "*.log", syscall.EIO, errorfs.OpFileSync, errorfs.OpFileSyncData, errorfs.OpFileSyncTo)
 	s := open(t, Options{Dir: "store", fs: fs})

@@ -11,6 +11,7 @@ import (
 
 	"daybook/core/es"
 	"daybook/core/ports"
+	"daybook/test/faulttable"
 )
 
 // The bytes on disk, which later versions must go on reading.
@@ -103,6 +104,7 @@ func TestRefusalsAreForgottenALittleAtATimeAndNeverEarly(t *testing.T) {
 }
 
 func TestWhatIsMissingOrMisplacedIsDamageAndIsNamed(t *testing.T) {
+	faulttable.Covers(t, "F18", faulttable.Pebble)
 	noLeaks(t)
 	s := open(t, Options{Dir: "store", fs: vfs.NewMem()})
 	defer s.Close()

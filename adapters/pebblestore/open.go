@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"syscall"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"daybook/adapters/handover"
 	"daybook/core/es"
 	"daybook/core/ports"
 )
@@ -40,6 +42,7 @@ func Open(options Options) (*Store, error) {
 	if err := s.claim(); err != nil {
 		return nil, err
 	}
+	// gofail: var pebbleMidCreate struct{}
 	err := s.checkLog()
 	if err == nil {
 		err = s.openPebble()
@@ -77,7 +80,7 @@ func (s *Store) claim() error {
 	if err := s.roomToOpen(); err != nil {
 		return err
 	}
-	lock, err := pebble.LockDirectory(dir, s.fs)
+	lock, err := handover.Take(func() (*pebble.Lock, error) { return pebble.LockDirectory(dir, s.fs) }, syscall.EAGAIN)
 	if path := (*fs.PathError)(nil); errors.As(err, &path) {
 		return ports.ErrStoreUnavailable.Say("The store's directory %s cannot be written to. Mend its owner and permissions, or name another one.", dir).Because(err)
 	} else if err != nil {

@@ -15,6 +15,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 
 	"daybook/core/ports"
+	"daybook/test/faulttable"
 )
 
 func TestADirectoryThatCannotServeIsRefusedWithWords(t *testing.T) {
@@ -91,6 +92,7 @@ func TestADirectoryThatCannotBeWrittenToIsRefusedWithWords(t *testing.T) {
 }
 
 func TestEveryWriteThatFailsWhileOpeningIsAnErrorWithWords(t *testing.T) {
+	faulttable.Covers(t, "F30", faulttable.Pebble)
 	for n := int32(0); ; n++ {
 		index := errorfs.OnIndex(n)
 		fs := errorfs.Wrap(vfs.NewMem(), errorfs.InjectorFunc(func(op errorfs.Op) error {
@@ -120,6 +122,7 @@ func TestEveryWriteThatFailsWhileOpeningIsAnErrorWithWords(t *testing.T) {
 }
 
 func TestASecondProcessIsRefusedWithWords(t *testing.T) {
+	faulttable.Covers(t, "F11", faulttable.Pebble)
 	if dir := os.Getenv("PEBBLESTORE_SECOND_PROCESS"); dir != "" {
 		_, err := Open(Options{Dir: dir})
 		fmt.Printf("second process: %v\n", err)
@@ -141,6 +144,7 @@ func TestASecondProcessIsRefusedWithWords(t *testing.T) {
 }
 
 func TestAnOpenThatGotNoFurtherThanItsMarkIsTakenUpAgain(t *testing.T) {
+	faulttable.Covers(t, "F30", faulttable.Pebble)
 	noLeaks(t)
 	for _, left := range []string{"LOCK", "DAYBOOK.new", "lost+found"} {
 		dir := t.TempDir()

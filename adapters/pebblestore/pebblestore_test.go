@@ -7,6 +7,7 @@ import (
 
 	"daybook/core/ports"
 	"daybook/test/contract"
+	"daybook/test/faulttable"
 )
 
 // noLeaks fails a test that leaves goroutines behind. It is not in TestMain because a store that has failed leaves some,
@@ -29,6 +30,7 @@ func open(t *testing.T, o Options) *Store {
 }
 
 func TestContract(t *testing.T) {
+	faulttable.Covers(t, "F27", faulttable.Pebble)
 	noLeaks(t)
 	contract.Store(t, func(t *testing.T) ports.Store { return open(t, Options{Dir: t.TempDir(), NoSync: true, forgetStep: 7}) })
 	contract.DurableStore(t, func(t *testing.T, dir string) ports.Store { return open(t, Options{Dir: dir, forgetStep: 7}) })

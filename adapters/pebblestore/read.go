@@ -110,7 +110,7 @@ func (s *Store) eventsAt(positions []es.Position, stream es.StreamID, first es.V
 		if err := r.read(e, p, len(positions)-i); err != nil {
 			return nil, err
 		}
-		if e.Raw == nil {
+		if e.Forgotten() {
 			e.Stream, e.Version = stream, version
 		} else if e.Stream != stream || e.Version != version {
 			return nil, s.damaged(fmt.Sprintf("position %d should hold version %d of %s and holds version %d of %s.", p, version, stream, e.Version, e.Stream), nil)

@@ -8,6 +8,7 @@ import (
 
 	"daybook/core/fault"
 	"daybook/core/ports"
+	"daybook/test/faulttable"
 )
 
 const mib = 1 << 20
@@ -17,6 +18,7 @@ func setFree(disk *vfs.MemFS, free, total uint64) {
 }
 
 func TestWritesStopBeforeTheDiskIsFullAndComeBackWhenThereIsRoom(t *testing.T) {
+	faulttable.Covers(t, "F14", faulttable.Pebble)
 	noLeaks(t)
 	disk := vfs.NewMem()
 	setFree(disk, 900*mib, 1000*mib)
@@ -57,6 +59,7 @@ func TestTheReserveIsAnOptionAndSmallerOnASmallDisk(t *testing.T) {
 }
 
 func TestADiskFourFifthsUsedIsWarnedOfOnceUntilItHasRoomAgain(t *testing.T) {
+	faulttable.Covers(t, "F14", faulttable.Pebble)
 	noLeaks(t)
 	disk := vfs.NewMem()
 	setFree(disk, 900*mib, 1000*mib)

@@ -139,7 +139,7 @@ func (s *Store) sealNext(ends map[es.StreamID]ports.StreamEnd, to es.Position) e
 		slab = e.Seal(slab, previous.Hash)
 		ends[e.Stream] = ports.StreamEnd{Version: e.Version, Hash: e.Hash}
 		next.Nodes = next.Tree.Add(e.Hash, next.Nodes)
-		put(write.SetDeferred(9, len(e.Raw)), appendEventKey, e.Position, e.Raw)
+		put(write.SetDeferred(9, len(e.JSON())), appendEventKey, e.Position, e.JSON())
 	}
 	s.addTree(write, &next)
 	if err := s.stop.guard(func() error { return write.Commit(pebble.Sync) }); err != nil {

@@ -73,8 +73,8 @@ func TestAStoreFromBeforeEventsHadHashesIsSealedWhenItIsOpened(t *testing.T) {
 			t.Fatalf("%d events are there: %v", len(after), err)
 		}
 		for i := range after {
-			if string(after[i].Raw) != string(before[i].Raw) {
-				t.Fatalf("the event became\n%s\nwritten by this build it is\n%s", after[i].Raw, before[i].Raw)
+			if string(after[i].JSON()) != string(before[i].JSON()) {
+				t.Fatalf("the event became\n%s\nwritten by this build it is\n%s", after[i].JSON(), before[i].JSON())
 			}
 		}
 		mustWrite(t, s, "a", 1000*(events/2000), 1, "d")

@@ -110,7 +110,7 @@ func (s *Store) streamEnd(stream es.StreamID) (end ports.StreamEnd, err error) {
 		if err != nil {
 			return end, err
 		}
-		if last[0].Raw == nil {
+		if last[0].Forgotten() {
 			end, err = s.lastForgotten(stream)
 		} else {
 			end = ports.StreamEnd{Version: version, Hash: last[0].Hash}
@@ -157,6 +157,7 @@ func (u *unit) Commit(ctx context.Context, b ports.Batch) error {
 		_ = write.Close() // gives its memory back
 		return err
 	}
+	// gofail: var pebbleAfterInsertEvents struct{}
 	oldest := s.addOutcomes(write, next.Last, b.Outcomes)
 	if err := s.apply(write, b.Outcomes); err != nil {
 		return err
@@ -175,7 +176,7 @@ func (s *Store) addEvents(write *pebble.Batch, head es.Position, events []es.Rec
 		if err := next.Take(e); err != nil {
 			return nil, err
 		}
-		put(write.SetDeferred(9, len(e.Raw)), appendEventKey, e.Position, e.Raw)
+		put(write.SetDeferred(9, len(e.JSON())), appendEventKey, e.Position, e.JSON())
 	}
 	for _, i := range sorted(len(events), func(i int) string { return string(events[i].Stream) }) {
 		e := &events[i]
@@ -209,10 +210,12 @@ func (s *Store) apply(write *pebble.Batch, outcomes []ports.Outcome) error {
 	if s.options.NoSync {
 		durability = pebble.NoSync
 	}
+	// gofail: var pebbleBeforeCommit struct{}
 	if err := s.stop.guard(func() error { return write.Commit(durability) }); err != nil {
 		s.stop.fail(err)
 		return ports.ErrOutcomeUnknown.Because(err)
 	}
+	// gofail: var pebbleAfterCommit struct{}
 	s.writing.Store(nil)
 	close(f.landed)
 	_ = write.Close() // gives its memory back

@@ -72,13 +72,16 @@ func (u *unit) send(rows *eventRows, next *ports.Continuation, outcomes []ports.
 	batch.Queue(`COMMIT`)
 	ctx, cancel := context.WithTimeout(context.Background(), 2*s.options.UnitTimeout)
 	defer cancel()
+	// gofail: var pgBeforeCommit struct{}
 	answers := s.writer.SendBatch(ctx, batch)
+	// gofail: var pgAfterSend struct{}
 	for range batch.Len() {
 		if _, err := answers.Exec(); err != nil {
 			_ = answers.Close() // the first error is the one that counts
 			return s.uncommitted(id, head, err)
 		}
 	}
+	// gofail: var pgAfterCommit struct{}
 	if err := answers.Close(); err != nil { // the commit has been answered
 		s.dropWriter()
 	}

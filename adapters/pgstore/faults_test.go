@@ -12,10 +12,12 @@ import (
 
 	"daybook/core/fault"
 	"daybook/core/ports"
+	"daybook/test/faulttable"
 	"daybook/test/servers"
 )
 
 func TestEveryErrorOfTheServerIsATypedFaultInOurWords(t *testing.T) {
+	faulttable.Covers(t, "F28", faulttable.PostgreSQL)
 	s := &Store{place: `database "ledger" at db:5432`, life: context.Background()}
 	for code, want := range map[string]struct {
 		err           *fault.Fault
@@ -97,6 +99,7 @@ func TestADatabaseThatCannotBeReachedIsNamedWithoutItsPassword(t *testing.T) {
 }
 
 func TestWhenAllConnectionsAreInUseAReadIsRefusedAfterAWhile(t *testing.T) {
+	faulttable.Covers(t, "F29", faulttable.PostgreSQL)
 	s := open(t, Options{MaxConns: 4})
 	for range 2 {
 		conn, err := s.readers.Acquire(patience(t))

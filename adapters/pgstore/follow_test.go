@@ -8,6 +8,7 @@ import (
 
 	"daybook/core/es"
 	"daybook/core/ports"
+	"daybook/test/faulttable"
 	"daybook/test/servers"
 )
 
@@ -53,6 +54,7 @@ func TestWithoutNotificationsCommitsAreSeenWithinTheTimeOfAPoll(t *testing.T) {
 }
 
 func TestOldBatchesAndRefusalsAreForgottenAndNothingElse(t *testing.T) {
+	faulttable.Covers(t, "F48", faulttable.PostgreSQL)
 	s := open(t, Options{})
 	mustWrite(t, s)
 	u, err := s.Begin(patience(t), ports.Needs{})

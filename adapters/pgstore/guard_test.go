@@ -11,6 +11,7 @@ import (
 
 	"daybook/core/es"
 	"daybook/test/contract"
+	"daybook/test/faulttable"
 	"daybook/test/servers"
 )
 
@@ -18,6 +19,7 @@ const outside = `INSERT INTO daybook.events (stream_id, type, schema, data, meta
 	SELECT $1, 'Imported', 1, '{"n":' || n || '}', '{"principal":"operator"}' FROM generate_series(1, $2::int) n`
 
 func TestEventsInsertedFromOutsideArePutInLineAndShownToReaders(t *testing.T) {
+	faulttable.Covers(t, "F27", faulttable.PostgreSQL)
 	noLeaks(t)
 	s := open(t, Options{})
 	const rounds, rows = 20, 5
@@ -48,10 +50,10 @@ func TestEventsInsertedFromOutsideArePutInLineAndShownToReaders(t *testing.T) {
 	for i, e := range events {
 		versions[e.Stream]++
 		if e.Version != versions[e.Stream] || i > 0 && !e.RecordedAt.After(events[i-1].RecordedAt) {
-			t.Fatalf("%s follows %s", e.Raw, events[max(i-1, 0)].Raw)
+			t.Fatalf("%s follows %s", e.JSON(), events[max(i-1, 0)].JSON())
 		}
-		if parsed, err := es.ParseRecorded(e.Raw); err != nil || parsed.Stream != e.Stream || string(parsed.Data) != string(e.Data) {
-			t.Fatalf("%s cannot be read: %v", e.Raw, err)
+		if parsed, err := es.ParseRecorded(e.JSON()); err != nil || parsed.Stream != e.Stream || string(parsed.Data) != string(e.Data) {
+			t.Fatalf("%s cannot be read: %v", e.JSON(), err)
 		}
 	}
 	mustWrite(t, s) // which seals what is before it

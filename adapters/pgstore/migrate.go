@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"embed"
 	"errors"
+	"fmt"
 	"io/fs"
 	"path"
 	"strconv"
@@ -27,6 +28,13 @@ const migrationLock = 1749700000
 
 // migrateTimeout bounds a migration, and how long other processes wait for it.
 const migrateTimeout = 10 * time.Minute
+
+// tablePatience is how long a migration waits for a table at a time. While it waits for somebody who reads for long, such as pg_dump, all
+// who come after it wait too; so it steps back, lets them pass, and tries again after tableRest.
+const (
+	tablePatience = 500 * time.Millisecond
+	tableRest     = 4 * tablePatience
+)
 
 // errMigration: the tables could not be brought up to this build.
 var errMigration = fault.New(fault.Internal, "store_migration", "The tables of the store could not be brought up to this build.")
@@ -54,11 +62,7 @@ func (s *Store) migrate(ctx context.Context) error {
 	if err != nil {
 		return errMigration.Because(err)
 	}
-	pending, err := provider.HasPending(ctx)
-	if err == nil && pending {
-		_, err = provider.Up(ctx)
-	}
-	if err != nil {
+	if err := s.migrateWith(ctx, provider); err != nil {
 		return s.unmigrated(ctx, err)
 	}
 	current, target, err := provider.GetVersions(ctx)
@@ -70,6 +74,24 @@ func (s *Store) migrate(ctx context.Context) error {
 			s.place, s.options.Schema, current, target)
 	}
 	return nil
+}
+
+// migrateWith does what is pending. A migration that finds a table in use is tried again, until ctx ends.
+func (s *Store) migrateWith(ctx context.Context, provider *goose.Provider) error {
+	for {
+		pending, err := provider.HasPending(ctx)
+		if err == nil && pending {
+			_, err = provider.Up(ctx)
+		}
+		var known *pgconn.PgError
+		if !errors.As(err, &known) || known.Code != "55P03" {
+			return err
+		}
+		s.options.Logf("a migration waits until nobody uses the tables any more who was there before it; all others go on meanwhile")
+		if !s.retryAfter(ctx, tableRest) {
+			return err
+		}
+	}
 }
 
 // createSchema makes the schema if there is none. Of several who try at once one succeeds and the others find it there.
@@ -108,9 +130,10 @@ func (s *Store) migrations() ([]*goose.Migration, error) {
 		if err != nil {
 			return nil, err
 		}
-		statements := inSchema(string(text), s.options.Schema)
+		statements := fmt.Sprintf("SET LOCAL lock_timeout = %d;\n%s", tablePatience.Milliseconds(), inSchema(string(text), s.options.Schema))
 		all = append(all, goose.NewGoMigration(version, &goose.GoFunc{RunTx: func(ctx context.Context, tx *sql.Tx) error {
 			_, err := tx.ExecContext(ctx, statements)
+			// gofail: var midMigration struct{}
 			return err
 		}}, nil))
 	}

@@ -4,14 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"daybook/core/fault"
+	"daybook/test/faulttable"
 	"daybook/test/servers"
 )
 
@@ -29,6 +32,7 @@ func migrateAndEnd(schema string) {
 }
 
 func TestStoresThatOpenAnEmptyDatabaseAtOnceAllComeUp(t *testing.T) {
+	faulttable.Covers(t, "F11", faulttable.PostgreSQL)
 	noLeaks(t)
 	url := servers.PostgresDatabase(t)
 	var wg sync.WaitGroup
@@ -50,6 +54,7 @@ func TestStoresThatOpenAnEmptyDatabaseAtOnceAllComeUp(t *testing.T) {
 }
 
 func TestAStartKilledWhileItMigratesIsFinishedByTheNext(t *testing.T) {
+	faulttable.Covers(t, "F30", faulttable.PostgreSQL)
 	url := servers.Postgres(t)
 	for wait := time.Millisecond; wait < 100*time.Millisecond; wait += 7 * time.Millisecond {
 		name := schema(t)
@@ -74,6 +79,34 @@ func TestAStartKilledWhileItMigratesIsFinishedByTheNext(t *testing.T) {
 	}
 }
 
+// A process that is killed is a connection that ends, for the server: here after every third message that a start sends.
+func TestAStartCutOffAfterAnyMessageIsFinishedByTheNext(t *testing.T) {
+	faulttable.Covers(t, "F30", faulttable.PostgreSQL)
+	p, url := through(t)
+	first := 1 + rand.IntN(3)
+	t.Logf("cut off after messages %d, %d and so on", first, first+3)
+	for last, done := first, false; !done; last += 3 {
+		if last > 500 {
+			t.Fatal("a start takes more than 500 messages")
+		}
+		name := schema(t)
+		var sent atomic.Int64 // the connections of a store that is open go on
+		p.set(func(toServer bool, _ []byte) bool {
+			return toServer && sent.Add(1) > int64(last) // and nobody gets further that tries again
+		})
+		s, err := Open(patience(t), Options{URL: url, Schema: name, StartTimeout: 300 * time.Millisecond})
+		if done = err == nil; done {
+			t.Logf("a start takes %d messages", sent.Load())
+			_ = s.Close()
+		}
+		p.set(nil)
+		s = open(t, Options{Schema: name})
+		mustWrite(t, s)
+		wantHead(t, s, 1)
+		_ = s.Close()
+	}
+}
+
 func TestAMigrationThatCannotBeDoneSaysWhyAndLeavesNothingHalfDone(t *testing.T) {
 	url, name := servers.Postgres(t), schema(t)
 	execute(t, url, `CREATE SCHEMA `+name+`; CREATE TABLE `+name+`.outcomes (other text)`) // somebody else's
@@ -85,7 +118,48 @@ func TestAMigrationThatCannotBeDoneSaysWhyAndLeavesNothingHalfDone(t *testing.T)
 	mustWrite(t, open(t, Options{Schema: name}))
 }
 
+// A dump reads in one transaction for as long as it takes. A migration that simply waited for it would have everybody wait behind it.
+func TestAMigrationWaitsForWhoReadsForLongAndHoldsUpNobody(t *testing.T) {
+	url := servers.Postgres(t)
+	s := open(t, Options{})
+	mustWrite(t, s)
+	_ = s.Close()
+	name := s.options.Schema
+	execute(t, url, inSchema(`DELETE FROM daybook.migrations WHERE version_id >= 3; ALTER TABLE daybook.events DROP COLUMN hash;
+		DROP TABLE daybook.tree, daybook.tree_nodes, daybook.archived`, name)) // as the build before left it
+	dump := connect(t, url)
+	defer dump.Close(context.Background())
+	if _, err := dump.Exec(t.Context(), inSchema(`BEGIN; SELECT FROM daybook.events`, name)); err != nil {
+		t.Fatal(err)
+	}
+	waits, opened := make(chan struct{}, 100), make(chan error, 1)
+	go func() {
+		s, err := Open(patience(t), Options{URL: url, Schema: name, Logf: func(string, ...any) { waits <- struct{}{} }})
+		if err == nil {
+			err = errors.Join(write(patience(t), s), s.Close())
+		}
+		opened <- err
+	}()
+	for range 2 {
+		<-waits // it has given up for now
+		execute(t, url, inSchema(`SET statement_timeout = 1000; SELECT FROM daybook.events`, name))
+	}
+	select {
+	case err := <-opened:
+		t.Fatalf("it did not wait: %v", err)
+	default:
+	}
+	if _, err := dump.Exec(t.Context(), `ROLLBACK`); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-opened; err != nil {
+		t.Fatal(err)
+	}
+	wantHead(t, open(t, Options{Schema: name}), 2)
+}
+
 func TestADatabaseOfANewerBuildIsRefused(t *testing.T) {
+	faulttable.Covers(t, "F30", faulttable.PostgreSQL)
 	s := open(t, Options{})
 	_ = s.Close()
 	execute(t, servers.Postgres(t), `INSERT INTO `+s.options.Schema+`.migrations (version_id, is_applied) VALUES (99, true)`)

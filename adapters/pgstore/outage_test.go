@@ -17,6 +17,7 @@ import (
 	"daybook/core/es"
 	"daybook/core/fault"
 	"daybook/core/ports"
+	"daybook/test/faulttable"
 	"daybook/test/servers"
 )
 
@@ -92,6 +93,7 @@ func (l *load) check(t *testing.T, s ports.Store) {
 }
 
 func TestAServerKilledUnderLoadAndStartedAgainHasEverythingThatWasAcknowledgedAndNothingElse(t *testing.T) {
+	faulttable.Covers(t, "F22", faulttable.PostgreSQL)
 	server := servers.Private(t, "postgres")
 	one := open(t, Options{URL: server.URL(), Schema: "daybook"})
 	two := open(t, Options{URL: server.URL(), Schema: "daybook"})
@@ -107,6 +109,7 @@ func TestAServerKilledUnderLoadAndStartedAgainHasEverythingThatWasAcknowledgedAn
 }
 
 func TestWhenAStandbyIsPromotedAStoreThatKnowsBothHostsGoesOnThere(t *testing.T) {
+	faulttable.Covers(t, "F22", faulttable.PostgreSQL)
 	primary := servers.Private(t, "postgres")
 	standby := replica(t, primary.URL())
 	at, err := url.Parse(primary.URL())

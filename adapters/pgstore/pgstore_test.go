@@ -15,6 +15,7 @@ import (
 	"daybook/core/es"
 	"daybook/core/ports"
 	"daybook/test/contract"
+	"daybook/test/faulttable"
 	"daybook/test/servers"
 )
 
@@ -204,6 +205,7 @@ func (d deal) Close() error {
 }
 
 func TestTwoStoresOnOneDatabaseKeepTheContractOfOne(t *testing.T) {
+	faulttable.Covers(t, "F27", faulttable.PostgreSQL)
 	noLeaks(t)
 	contract.Store(t, func(t *testing.T) ports.Store {
 		one := open(t, Options{forgetStep: 7})

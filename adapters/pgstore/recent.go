@@ -11,7 +11,14 @@ import (
 // need ask the database only whether others have committed more.
 type recent struct {
 	mu     sync.Mutex
-	events []es.Recorded // contiguous; of those that nobody has asked for yet, position and raw form alone
+	first  es.Position // of the events, which have no gap
+	events []kept
+}
+
+// kept is an event as it was committed: nobody else has its JSON, while its texts are the writer's to use again.
+type kept struct {
+	json  []byte
+	event es.Recorded // read from it, once somebody has asked; until then it has no position
 }
 
 // mostRecent is how many events are kept, about.
@@ -24,14 +31,14 @@ func (r *recent) add(events []es.Recorded) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if n := len(r.events); n > 0 && r.events[n-1].Position+1 != events[0].Position {
-		r.events = nil
+	if r.first+es.Position(len(r.events)) != events[0].Position {
+		r.first, r.events = events[0].Position, nil
 	}
-	if len(r.events) >= mostRecent {
-		r.events = slices.Clone(r.events[len(r.events)-mostRecent/2:])
+	if n := len(r.events) - mostRecent/2; n >= mostRecent/2 {
+		r.first, r.events = r.first+es.Position(n), slices.Clone(r.events[n:])
 	}
 	for i := range events {
-		r.events = append(r.events, es.Recorded{Position: events[i].Position, Raw: events[i].Raw})
+		r.events = append(r.events, kept{json: events[i].JSON()})
 	}
 }
 
@@ -39,21 +46,20 @@ func (r *recent) add(events []es.Recorded) {
 func (r *recent) after(p es.Position, limit int) []es.Recorded {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	n := len(r.events)
-	if n == 0 || p >= r.events[n-1].Position || p+1 < r.events[0].Position {
+	if p+1 < r.first || p+1 >= r.first+es.Position(len(r.events)) {
 		return nil
 	}
-	events := r.events[p+1-r.events[0].Position:]
-	events = events[:min(limit, len(events))]
+	at := r.events[p+1-r.first:]
+	events := make([]es.Recorded, min(limit, len(at)))
 	for i := range events {
-		if events[i].Version > 0 {
-			continue
+		c := &at[i]
+		if c.event.Position == 0 {
+			var err error
+			if c.event, err = es.ParseRecorded(c.json); err != nil { // then the database tells
+				return nil
+			}
 		}
-		stored, err := es.ParseRecorded(events[i].Raw)
-		if err != nil { // then the database tells
-			return nil
-		}
-		events[i] = stored
+		events[i] = c.event
 	}
-	return slices.Clone(events)
+	return events
 }

@@ -171,7 +171,7 @@ func (s *Store) unsealed(ctx context.Context, tx pgx.Tx, after es.Position) ([]e
 			rows.Close()
 			return nil, errDamaged.Say("The event at position %d is missing; the next one there is %d.", want, e.Position)
 		}
-		if e.Raw == nil {
+		if e.Forgotten() {
 			rows.Close()
 			return nil, ports.ErrSealBroken.Say("The event at position %d is not sealed and is empty: it was changed behind Daybook's back. Nothing was written; daybook verify says more.", e.Position)
 		}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"daybook/core/ports"
+	"daybook/test/faulttable"
 	"daybook/test/servers"
 )
 
@@ -127,6 +128,7 @@ func once(server bool, what []byte) func(bool, []byte) bool {
 }
 
 func TestACommitWhoseAnswerIsLostIsFoundToBeThere(t *testing.T) {
+	faulttable.Covers(t, "F24", faulttable.PostgreSQL)
 	noLeaks(t)
 	p, url := through(t)
 	s := open(t, Options{URL: url})
@@ -153,6 +155,7 @@ func TestACommitThatDidNotReachTheServerIsAnsweredAsNotWritten(t *testing.T) {
 }
 
 func TestACommitThatNobodyCanBeAskedAboutIsUnknownWithinItsBound(t *testing.T) {
+	faulttable.Covers(t, "F24", faulttable.PostgreSQL)
 	noLeaks(t)
 	p, url := through(t)
 	s := open(t, Options{URL: url, settleWithin: 500 * time.Millisecond})
@@ -188,6 +191,7 @@ func TestAConnectionLostWhileIdleCostsNothing(t *testing.T) {
 }
 
 func TestAServerThatSaysNothingIsGivenUp(t *testing.T) {
+	faulttable.Covers(t, "F23", faulttable.PostgreSQL)
 	noLeaks(t)
 	p, url := through(t)
 	s := open(t, Options{URL: url, UnitTimeout: 250 * time.Millisecond, settleWithin: 500 * time.Millisecond})

@@ -15,6 +15,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"daybook/core/ports"
+	"daybook/test/faulttable"
 	"daybook/test/servers"
 )
 
@@ -49,6 +50,7 @@ func holdUnit(schema string) {
 }
 
 func TestAProcessStoppedInTheMiddleOfAUnitHoldsTheOthersForSecondsOnlyAndWritesNothing(t *testing.T) {
+	faulttable.Covers(t, "F7", faulttable.PostgreSQL)
 	noLeaks(t)
 	s := open(t, Options{UnitTimeout: time.Second})
 	child := exec.Command(os.Args[0])
@@ -136,6 +138,7 @@ func TestAUnitThatIsLeftOpenForTooLongIsRolledBackAndSaysSo(t *testing.T) {
 }
 
 func TestALockHeldForTooLongByOneWhoWorksIsNotTakenAway(t *testing.T) {
+	faulttable.Covers(t, "F28", faulttable.PostgreSQL)
 	s := open(t, Options{UnitTimeout: 200 * time.Millisecond})
 	tx, err := connect(t, servers.Postgres(t)).Begin(patience(t))
 	if err != nil {

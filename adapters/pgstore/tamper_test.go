@@ -8,10 +8,13 @@ import (
 	"daybook/core/es"
 	"daybook/core/ports"
 	"daybook/test/contract"
+	"daybook/test/faulttable"
 	"daybook/test/servers"
 )
 
 func TestWhoeverChangesTheTablesBehindDaybooksBackIsFoundOut(t *testing.T) {
+	faulttable.Covers(t, "F19", faulttable.PostgreSQL)
+	faulttable.Covers(t, "F20", faulttable.PostgreSQL)
 	contract.Tampered(t, func(t *testing.T) (ports.Store, func(func(contract.Behind)) ports.Store) {
 		s := open(t, Options{})
 		return s, func(change func(contract.Behind)) ports.Store {

@@ -13,14 +13,15 @@ import (
 
 // Standing says what is asked when metrics are scraped: how far everything is, in all processes together.
 type Standing struct {
-	Store  ports.Store
-	Views  ports.Views
-	Bus    ports.Bus
-	Relay  string           // the name of the relay's checkpoint
-	Dead   []string         // topics whose dead letters are counted
-	Queued func() int       // requests whose commands wait in this process
-	Now    func() time.Time // the clock
-	Within time.Duration    // how long each part may take to answer; default 1 s
+	Store   ports.Store
+	Views   ports.Views
+	Bus     ports.Bus
+	Archive ports.Archive    // nil: none
+	Relay   string           // the name of the relay's checkpoint
+	Dead    []string         // topics whose dead letters are counted
+	Queued  func() int       // requests whose commands wait in this process
+	Now     func() time.Time // the clock
+	Within  time.Duration    // how long each part may take to answer; default 1 s
 }
 
 // deadMost bounds the dead letters that are counted; deadKept is how long a count is good for, because to count them takes
@@ -52,7 +53,7 @@ func (s Standing) Register(r prometheus.Registerer) {
 	}
 	r.MustRegister(&standing{
 		Standing:  s,
-		up:        desc("daybook_dependency_up", "Whether the store, the bus and the views answer this process.", "dependency"),
+		up:        desc("daybook_dependency_up", "Whether the store, the bus, the views and the archive, if any, can be used by this process; another ledger's archive cannot.", "dependency"),
 		head:      desc("daybook_store_position", "Position of the last event in the store."),
 		relayed:   desc("daybook_relay_position", "Events up to here were published."),
 		relayLag:  desc("daybook_relay_lag_events", "Events that were not published yet."),
@@ -77,7 +78,7 @@ func (s *standing) Describe(c chan<- *prometheus.Desc) {
 	}
 }
 
-// Collect asks store, views and bus at once.
+// Collect asks store, views, bus and archive at once.
 func (s *standing) Collect(c chan<- prometheus.Metric) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -111,6 +112,9 @@ func (s *standing) Collect(c chan<- prometheus.Metric) {
 		return err
 	})
 	ask("bus", &busUp, s.countDead)
+	if s.Archive != nil {
+		ask("archive", new(bool), s.Archive.Healthy)
+	}
 	gauge(s.queued, float64(s.Queued()))
 	parts.Wait()
 	if storeUp {

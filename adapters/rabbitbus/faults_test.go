@@ -19,10 +19,12 @@ import (
 
 	"daybook/adapters/rabbitbus"
 	"daybook/core/ports"
+	"daybook/test/faulttable"
 	"daybook/test/servers"
 )
 
 func TestNoConfirmedMessageIsLostWhenTheBrokerIsKilledUnderLoad(t *testing.T) {
+	faulttable.Covers(t, "F34", faulttable.RabbitMQ)
 	server := servers.Private(t, "rabbitmq")
 	declared := rabbitbus.Options{URL: server.URL(), Prefix: "daybook.", Durable: []ports.Subscription{{Topic: "daybook.events", Name: "s"}}}
 	if err := open(t, declared).Close(); err != nil {
@@ -39,6 +41,7 @@ func TestNoConfirmedMessageIsLostWhenTheBrokerIsKilledUnderLoad(t *testing.T) {
 }
 
 func TestNoConfirmedMessageIsLostWhenConnectionsAreCutUnderLoad(t *testing.T) {
+	faulttable.Covers(t, "F34", faulttable.RabbitMQ)
 	p := newProxy(t)
 	underLoad(t, p.url, servers.RabbitPrefix(t), 20, p.cut)
 }
@@ -154,6 +157,7 @@ func TestWhatWasOutWhenTheConnectionWasLostComesAgainInOrderOnceItIsSettled(t *t
 }
 
 func TestPublishAndCloseDoNotHangOnAConnectionThatHangs(t *testing.T) {
+	faulttable.Covers(t, "F40", faulttable.RabbitMQ)
 	p := newProxy(t)
 	prefix := servers.RabbitPrefix(t)
 	broker := open(t, rabbitbus.Options{URL: p.url, Prefix: prefix})
@@ -231,6 +235,7 @@ func TestOpenSaysAtOnceWhatOnlyAnOperatorCanMend(t *testing.T) {
 }
 
 func TestABrokerThatIsAwayAtTheStartIsWaitedFor(t *testing.T) {
+	faulttable.Covers(t, "F65", faulttable.RabbitMQ)
 	broker, err := rabbitbus.Open(t.Context(), rabbitbus.Options{URL: "amqp://u:S3cret@127.0.0.1:1/", StartPatience: time.Millisecond, Patience: time.Millisecond})
 	if err != nil {
 		t.Fatal(err)

@@ -218,6 +218,7 @@ func (o *outbox) sendFlight(f *flight) error {
 		if err != nil {
 			return words("cannot publish", err)
 		}
+		// gofail: var afterPublishBeforeConfirm struct{}
 		select {
 		case o.window <- sent{f, n, confirm}:
 		case <-o.session.done:

@@ -13,6 +13,7 @@ import (
 
 	"daybook/adapters/rabbitbus"
 	"daybook/core/ports"
+	"daybook/test/faulttable"
 	"daybook/test/servers"
 )
 
@@ -110,6 +111,7 @@ func TestARequestOfAPlainClientIsAnsweredWhereItAsksFor(t *testing.T) {
 }
 
 func TestWhatComesBackTooOftenIsDeadWithItsReasonUntilItIsSettled(t *testing.T) {
+	faulttable.Covers(t, "F35", faulttable.RabbitMQ)
 	prefix := servers.RabbitPrefix(t)
 	topic := prefix + "commands"
 	o := rabbitbus.Options{
@@ -169,6 +171,7 @@ func TestDeadMessagesKeepTheirOrderHoweverOftenTheyAreLookedAt(t *testing.T) {
 }
 
 func TestOneSubscriberOfANameIsServedAndTheNextTakesOverInOrder(t *testing.T) {
+	faulttable.Covers(t, "F38", faulttable.RabbitMQ)
 	topic := servers.RabbitPrefix(t) + "t"
 	first, second := open(t, rabbitbus.Options{URL: servers.Rabbit(t)}), open(t, rabbitbus.Options{URL: servers.Rabbit(t)})
 	served, err := first.Subscribe(t.Context(), topic, "s", 1)

@@ -71,7 +71,7 @@ var keys = sync.OnceValue(func() (k struct {
 func now() time.Time { return time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC) }
 
 // jwks is a set of public keys as an issuer publishes it.
-func jwks(t *testing.T, all ...jose.JSONWebKey) string {
+func jwks(t testing.TB, all ...jose.JSONWebKey) string {
 	t.Helper()
 	text, err := json.Marshal(jose.JSONWebKeySet{Keys: all})
 	if err != nil {
@@ -85,7 +85,7 @@ func published(id string, key crypto.PublicKey) jose.JSONWebKey {
 }
 
 // part is one part of a token.
-func part(t *testing.T, v any) string {
+func part(t testing.TB, v any) string {
 	t.Helper()
 	text, ok := v.(string)
 	if !ok {
@@ -118,13 +118,13 @@ func over(all, changes object) object {
 }
 
 // sign makes a token whatever its header says.
-func sign(t *testing.T, header, claims any, key any, hash crypto.Hash) string {
+func sign(t testing.TB, header, claims any, key any, hash crypto.Hash) string {
 	t.Helper()
 	text := part(t, header) + "." + part(t, claims)
 	return text + "." + base64.RawURLEncoding.EncodeToString(signature(t, text, key, hash))
 }
 
-func signature(t *testing.T, text string, key any, hash crypto.Hash) []byte {
+func signature(t testing.TB, text string, key any, hash crypto.Hash) []byte {
 	t.Helper()
 	var sum []byte
 	if hash != 0 {

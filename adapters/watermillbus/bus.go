@@ -31,8 +31,10 @@ type Bus struct {
 	broker Broker
 	log    *slog.Logger
 	router *message.Router
-	ctx    context.Context // ends when Close begins, and every subscription's context with it
-	end    context.CancelFunc
+
+	nothing chan *message.Message // see keepRouting
+	ctx     context.Context       // ends when Close begins, and every subscription's context with it
+	end     context.CancelFunc
 
 	firstRetry, lastRetry time.Duration
 
@@ -65,7 +67,7 @@ func New(broker Broker, o Options) (*Bus, error) {
 		return nil, ports.ErrBusUnavailable.Because(err)
 	}
 	router.AddMiddleware(middlewares...)
-	b := &Bus{broker: broker, log: o.Log, router: router, firstRetry: o.FirstRetry, lastRetry: o.LastRetry}
+	b := &Bus{broker: broker, log: o.Log, router: router, nothing: make(chan *message.Message), firstRetry: o.FirstRetry, lastRetry: o.LastRetry}
 	b.ctx, b.end = context.WithCancel(context.Background())
 	b.keepRouting()
 	failed := make(chan error, 1)
@@ -75,16 +77,15 @@ func New(broker Broker, o Options) (*Bus, error) {
 		return b, nil
 	case err := <-failed:
 		b.end()
+		close(b.nothing)
 		return nil, ports.ErrBusUnavailable.Because(err)
 	}
 }
 
-// keepRouting adds a handler that gets nothing and lasts as long as the bus: a router closes itself when its last handler
-// has stopped.
+// keepRouting adds a handler that gets nothing, until nothing is closed: a router closes itself when its last handler has stopped, and
+// panics when one is added meanwhile. So that handler lasts until nobody can subscribe any more.
 func (b *Bus) keepRouting() {
-	nothing := make(chan *message.Message)
-	context.AfterFunc(b.ctx, func() { close(nothing) })
-	b.router.AddConsumerHandler("nothing", "", opened(nothing), func(*message.Message) error { return nil })
+	b.router.AddConsumerHandler("nothing", "", opened(b.nothing), func(*message.Message) error { return nil })
 }
 
 // Publish hands the messages to the publisher, with ctx as their context. A message without ID gets one. One that is
@@ -162,6 +163,7 @@ func (b *Bus) Close() (err error) {
 		b.mu.Unlock()
 		b.end()
 		b.entered.Wait()
+		close(b.nothing)
 		err = errors.Join(b.router.Close(), b.broker.Close())
 		b.routing.Wait()
 	})

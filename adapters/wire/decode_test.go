@@ -10,6 +10,7 @@ import (
 	"daybook/core/account"
 	"daybook/core/es"
 	"daybook/core/fault"
+	"daybook/test/faulttable"
 )
 
 func registry(tb testing.TB) *es.Registry {
@@ -31,6 +32,8 @@ func command(tb testing.TB, name string) *es.CommandType {
 }
 
 func TestDecodeRefusesWithAPointerAndWords(t *testing.T) {
+	faulttable.Covers(t, "F43", faulttable.Memory)
+	faulttable.Covers(t, "F45", faulttable.Memory)
 	const outOfRange = "must be an integer from 1 to 9007199254740991 (2^53-1)"
 	for _, c := range []struct{ sentence, command, body, code, pointer, detail string }{
 		{"an empty body", "deposit", ``, "invalid_body", "", "must be a JSON object"},

@@ -14,12 +14,13 @@ func newAudit() *cobra.Command {
 	var since string
 	var after uint64
 	cmd := &cobra.Command{
-		Use: "audit", Short: "Who was refused what, and what privileged people did",
-		Long: `Who was refused what, and what privileged people did, oldest first, as a running server has it. It is for auditors: their key is in
+		Use: "audit", Short: "Who was refused what, what privileged people did, and what auditors and operators read",
+		Long: `Who was refused what, what privileged people did, and what auditors and operators read, each with the reason that was given
+(--reason), oldest first, as a running server has it. It is for auditors, who are in it themselves with what they read: their key is in
 ` + keyVariable + ` or in the file that ` + keyFileVariable + ` names. daybook verify --access proves that nothing in it was changed.`,
 		Example: `  daybook audit --since 24h
   daybook audit --since 2026-01-31T00:00:00Z -o csv
-  daybook audit --after 1200 -o ndjson`,
+  daybook audit --after 1200 -o ndjson --reason "case 17"`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			query := url.Values{"limit": {"1000"}}
@@ -37,7 +38,7 @@ func newAudit() *cobra.Command {
 			}
 			defer client.Close()
 			l := newList(cmd.OutOrStdout(), &f, column{"position", "position", 8}, column{"at", "at", 27}, column{"who", "subject", 8}, column{"outcome", "outcome", 8},
-				column{"action", "action", 8}, column{"target", "target", 0}, column{"address", "address", 0}, column{"request", "requestId", 0}, column{"detail", "detail", 0})
+				column{"action", "action", 8}, column{"target", "target", 0}, column{"address", "address", 0}, column{"request", "requestId", 0}, column{"detail", "detail", 0}, column{"reason", "reason", 0})
 			return printItems(cmd, client, l, "/v1/admin/audit", query)
 		},
 	}

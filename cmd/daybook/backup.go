@@ -1,81 +1,95 @@
 package main
 
 import (
-	"errors"
+	"context"
 	"os"
 
 	"github.com/go-json-experiment/json"
 	"github.com/spf13/cobra"
 
 	"daybook/app"
-	"daybook/core/ports"
 )
 
 func newBackup() *cobra.Command {
-	var server string
+	var server clientFlags
 	cmd := &cobra.Command{
 		Use: "backup DIR", Short: "Copy the embedded store into a directory, also while it is used",
-		Long: `Copy the embedded store into a directory that does not exist yet, and print what the copy holds. A stopped store is copied by
-the command; of a running server, name it with --server: then the directory is one on the server's machine, with its whole path.
-PostgreSQL is backed up by its own tools:
+		Long: `Copy the embedded store into a directory that does not exist yet, and print what the copy holds. The access ledger (keys and the
+audit log), if there is one, is copied into DIR.access. A stopped store is copied by the command; of a running server, name it with
+--server: then the directory is one on the server's machine, with its whole path. PostgreSQL is backed up by its own tools, with
+the access ledger, which is a schema of the same database:
 
   pg_dump --format=custom --file=daybook.dump postgres://user@host/daybook
   pg_basebackup --pgdata=DIR --checkpoint=fast --dbname=postgres://replication@host`,
-		Example: `  daybook backup /var/backups/monday --server http://127.0.0.1:8080
+		Example: `  daybook backup /var/backups/monday --server http://127.0.0.1:8080 --reason "before the move"
   daybook backup /var/backups/monday --store.pebble.path ./daybook-data`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			position, root, err := backup(cmd, server, args[0])
+			ctx, stop := stopSignals(cmd.Context())
+			defer stop()
+			b, err := backup(ctx, cmd, &server, args[0])
 			if err != nil {
 				return err
 			}
-			say(cmd.OutOrStdout(), "Backed up to %s: position %d, hash %s\n", args[0], position, root)
+			report(cmd, "Backed up to", args[0], b)
 			return nil
 		},
 	}
-	cmd.Flags().StringVar(&server, "server", "", "ask the server that runs here, instead of opening the store")
+	server.addInstead(cmd, "the store")
 	app.Flags(cmd.Flags())
 	return cmd
 }
 
-func backup(cmd *cobra.Command, server, dir string) (position uint64, root string, err error) {
-	ctx, stop := stopSignals(cmd.Context())
-	defer stop()
-	if server != "" {
-		client, err := connect(server, 0)
+// copied is what a backup holds.
+type copied struct {
+	Position uint64  `json:"position"`
+	Root     string  `json:"root"`
+	Access   *copied `json:"access"` // of the access ledger; nil: there is none
+}
+
+func copiedOf(b app.Backup) copied {
+	c := copied{Position: uint64(b.Position), Root: b.Root.String()}
+	if b.Access != nil {
+		c.Access = &copied{Position: uint64(b.Access.Position), Root: b.Access.Root.String()}
+	}
+	return c
+}
+
+func report(cmd *cobra.Command, done, dir string, c copied) {
+	say(cmd.OutOrStdout(), "%s %s: position %d, hash %s\n", done, dir, c.Position, c.Root)
+	if c.Access != nil {
+		say(cmd.OutOrStdout(), "%s %s: the access ledger, position %d, hash %s\n", done, dir+app.AccessSuffix, c.Access.Position, c.Access.Root)
+	}
+}
+
+func backup(ctx context.Context, cmd *cobra.Command, server *clientFlags, dir string) (c copied, err error) {
+	if server.server != "" {
+		client, err := server.open()
 		if err != nil {
-			return 0, "", err
+			return c, err
 		}
 		defer client.Close()
 		answer, err := client.Backup(ctx, dir)
 		if err != nil {
-			return 0, "", err
+			return c, err
 		}
-		var b struct {
-			Position uint64 `json:"position"`
-			Root     string `json:"root"`
-		}
-		err = json.Unmarshal(answer, &b)
-		return b.Position, b.Root, err
+		return c, json.Unmarshal(answer, &c)
 	}
-	ledger, err := openLedger(cmd)
+	config, _, err := app.Load(cmd.Flags(), os.Environ())
 	if err != nil {
-		return 0, "", err
+		return c, err
 	}
-	copying, ok := ledger.Store.(ports.BackupStore)
-	if !ok {
-		return 0, "", errors.Join(ports.ErrBackupElsewhere, ledger.Close())
-	}
-	b, err := copying.Backup(ctx, dir)
-	return uint64(b.Position), b.Root.String(), errors.Join(err, ledger.Close())
+	b, err := app.BackUp(ctx, config, app.NewLogger(config, cmd.ErrOrStderr()), dir)
+	return copiedOf(b), err
 }
 
 func newRestore() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "restore DIR", Short: "Make the embedded store out of a backup, in an empty place",
-		Long: `Make the embedded store (store.pebble.path) out of a backup. Its place must be empty or not exist. Every file is compared with
-the backup's manifest, and the head and its hash are those of the backup; they are printed. Views that know more than the
-restored store are filled again when a server starts on it.`,
+		Long: `Make the embedded store (store.pebble.path) out of a backup, and the access ledger beside it, if the backup has one in DIR.access.
+Their places must be empty or not exist. Every file is compared with the backup's manifest, and the head and its hash are those of
+the backup; they are printed. Views that know more than the restored store are filled again when a server starts on it. Keys
+that were made or revoked since the backup are as they were then: look at daybook keys list before letting anybody in.`,
 		Example: "  daybook restore /var/backups/monday --store.pebble.path ./daybook-data",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -87,7 +101,7 @@ restored store are filled again when a server starts on it.`,
 			if err != nil {
 				return err
 			}
-			say(cmd.OutOrStdout(), "Restored from %s: position %d, hash %s\n", args[0], b.Position, b.Root)
+			report(cmd, "Restored from", args[0], copiedOf(b))
 			return nil
 		},
 	}

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"crypto/tls"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -9,12 +11,16 @@ import (
 	"github.com/spf13/cobra"
 
 	"daybook/adapters/apiclient"
+	"daybook/app"
 )
 
 // clientFlags are what every command has that speaks to a running server.
 type clientFlags struct {
-	server   string
-	patience time.Duration
+	server    string
+	patience  time.Duration
+	reason    string
+	keyInOpen bool
+	tls       *tls.Config
 }
 
 func (c *clientFlags) add(cmd *cobra.Command) {
@@ -24,20 +30,30 @@ func (c *clientFlags) add(cmd *cobra.Command) {
 	}
 	cmd.Flags().StringVar(&c.server, "server", server, "where Daybook runs; also DAYBOOK_SERVER")
 	cmd.Flags().DurationVar(&c.patience, "timeout", 30*time.Second, "how long to wait for a server that does not answer")
+	c.addCommon(cmd)
 }
 
-// open makes the client that the flags describe. The caller closes it.
+// addInstead is for commands that ask a server only when one is named, and open the store otherwise.
+func (c *clientFlags) addInstead(cmd *cobra.Command, what string) {
+	cmd.Flags().StringVar(&c.server, "server", "", "ask the server that runs here, instead of opening "+what)
+	c.addCommon(cmd)
+}
+
+func (c *clientFlags) addCommon(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&c.reason, "reason", "", "why, for the audit log")
+	cmd.Flags().BoolVar(&c.keyInOpen, "insecure-send-key", false, "send the key to another machine by plain HTTP too, where others can read it")
+}
+
+// open makes the client that the flags describe; it shows the key of the environment. The caller closes it.
 func (c *clientFlags) open() (*apiclient.Client, error) {
-	return connect(c.server, c.patience)
-}
-
-// connect makes a client of the server that shows the key of the environment. The caller closes it.
-func connect(server string, patience time.Duration) (*apiclient.Client, error) {
 	key, err := credential()
 	if err != nil {
 		return nil, usageError{err}
 	}
-	client, err := apiclient.New(server, key, patience)
+	client, err := apiclient.New(apiclient.Options{Server: c.server, Key: key, Reason: c.reason, Patience: c.patience, SendKeyInClear: c.keyInOpen, TLS: c.tls})
+	if errors.Is(err, apiclient.ErrKeyInClear) {
+		err = fmt.Errorf("%w, or say --insecure-send-key", err)
+	}
 	if err != nil {
 		return nil, usageError{err}
 	}
@@ -57,6 +73,9 @@ func credential() (string, error) {
 	case key != "" && file != "":
 		return "", fmt.Errorf("%s and %s are both set: choose one", keyVariable, keyFileVariable)
 	case file != "":
+		if app.OthersMayRead(file) {
+			return "", fmt.Errorf("%s: others may read %s: take that from them (chmod 600)", keyFileVariable, file)
+		}
 		text, err := os.ReadFile(file)
 		if err != nil {
 			return "", fmt.Errorf("%s: %w", keyFileVariable, err)

@@ -17,7 +17,7 @@ import (
 )
 
 func newExport() *cobra.Command {
-	var server string
+	var server clientFlags
 	cmd := &cobra.Command{
 		Use: "export FILE", Short: "Write the whole ledger to a file, to be moved into another store",
 		Long: `Write the whole ledger to a file: every event as it is stored, with its position and hash, and the outcomes of commands, so that
@@ -29,7 +29,7 @@ standard output. It opens the configured store, or, while a server has that, ask
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx, stop := stopSignals(cmd.Context())
 			defer stop()
-			l, err := exportTo(ctx, cmd, server, args[0])
+			l, err := exportTo(ctx, cmd, &server, args[0])
 			if err != nil {
 				return err
 			}
@@ -37,13 +37,13 @@ standard output. It opens the configured store, or, while a server has that, ask
 			return nil
 		},
 	}
-	cmd.Flags().StringVar(&server, "server", "", "ask the server that runs here, instead of opening the store")
+	server.addInstead(cmd, "the store")
 	app.Flags(cmd.Flags())
 	return cmd
 }
 
 // exportTo writes the file under another name first, so that half of it is never taken for all.
-func exportTo(ctx context.Context, cmd *cobra.Command, server, name string) (engine.Ledger, error) {
+func exportTo(ctx context.Context, cmd *cobra.Command, server *clientFlags, name string) (engine.Ledger, error) {
 	if name == "-" {
 		return exportFrom(ctx, cmd, server, cmd.OutOrStdout())
 	}
@@ -83,10 +83,10 @@ func syncFolder(name string) error {
 }
 
 // exportFrom writes the lines, from a server or from the store.
-func exportFrom(ctx context.Context, cmd *cobra.Command, server string, out io.Writer) (engine.Ledger, error) {
+func exportFrom(ctx context.Context, cmd *cobra.Command, server *clientFlags, out io.Writer) (engine.Ledger, error) {
 	m := startMove(cmd, "export")
 	defer m.stop()
-	if server != "" {
+	if server.server != "" {
 		return exportFromServer(ctx, server, out, m)
 	}
 	ledger, err := openLedger(cmd)
@@ -98,8 +98,8 @@ func exportFrom(ctx context.Context, cmd *cobra.Command, server string, out io.W
 }
 
 // exportFromServer checks the lines while it writes them: an answer that breaks off is an error.
-func exportFromServer(ctx context.Context, server string, out io.Writer, m *move) (engine.Ledger, error) {
-	client, err := connect(server, 0)
+func exportFromServer(ctx context.Context, server *clientFlags, out io.Writer, m *move) (engine.Ledger, error) {
+	client, err := server.open()
 	if err != nil {
 		return engine.Ledger{}, err
 	}

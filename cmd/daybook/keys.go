@@ -44,20 +44,21 @@ all accounts), auditor (reads everything), operator (runs the process: rebuilds,
 
 // keyFlags are what all commands on keys have.
 type keyFlags struct {
-	server string
+	client clientFlags
 	format format
 }
 
 func (k *keyFlags) add(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&k.server, "server", "", "ask the server that runs here, instead of opening the access ledger")
+	k.client.patience = 30 * time.Second
+	k.client.addInstead(cmd, "the access ledger")
 	app.Flags(cmd.Flags())
 	k.format.add(cmd, "table", "json", "ndjson")
 }
 
 // open gives the keys, where they lie or through a server. The function it gives back closes them.
 func (k *keyFlags) open(cmd *cobra.Command) (access.Keyring, func() error, error) {
-	if k.server != "" {
-		client, err := connect(k.server, 30*time.Second)
+	if k.client.server != "" {
+		client, err := k.client.open()
 		if err != nil {
 			return nil, nil, err
 		}
@@ -79,7 +80,8 @@ func (k *keyFlags) use(cmd *cobra.Command, do func(ctx context.Context, keys acc
 	if err != nil {
 		return err
 	}
-	return errors.Join(do(access.As(cmd.Context(), access.Local), keys), end())
+	ctx := access.WithReason(access.As(cmd.Context(), access.Local), k.client.reason)
+	return errors.Join(do(ctx, keys), end())
 }
 
 func newKeysCreate() *cobra.Command {

@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"daybook/test/faulttable"
 )
 
 func TestALedgerIsExportedFromAServerAndImportedIntoAStore(t *testing.T) {
@@ -39,6 +41,7 @@ func TestALedgerIsExportedFromAServerAndImportedIntoAStore(t *testing.T) {
 }
 
 func TestAStoreIsBackedUpAndRestoredWithItsHash(t *testing.T) {
+	faulttable.Covers(t, "F63", faulttable.Embedded)
 	c := newCLI(t)
 	c.file("commands.ndjson", `{"id":"c1","account":"acc-1","command":"create","data":{"owner":"Ada","currency":"EUR"}}`+"\n")
 	c.want(exitOK, "import commands.ndjson")
@@ -54,4 +57,29 @@ func TestAStoreIsBackedUpAndRestoredWithItsHash(t *testing.T) {
 	c.want(exitRefused, "restore store --store.pebble.path other", "no whole backup")
 	c.want(exitRefused, "backup /x --server "+c.app.URL(), "pg_dump") // the server's store is in memory
 	c.want(exitUsage, "backup x --server "+c.app.URL(), "whole path")
+}
+
+func TestTheAccessLedgerIsBackedUpAndRestoredBesideTheStore(t *testing.T) {
+	dir := t.TempDir()
+	t.Chdir(dir)
+	c := &cli{t, nil, dir}
+	c.want(exitOK, "keys create --subject ops --role operator --reason first"+onPebble)
+	c.serve(func() {
+		c.want(exitOK, "backup "+filepath.Join(dir, "hot")+" --server "+c.app.URL()+" --reason monday", "hot: position 0", "hot.access: the access ledger, position 2") // a key, and this
+	})
+	c.want(exitOK, "backup cold"+onPebble, "cold: position 0", "cold.access: the access ledger, position 2")
+	c.want(exitRefused, "backup cold"+onPebble, "already")
+	c.want(exitOK, "restore hot --store.pebble.path again", "hot.access: the access ledger, position 2")
+	if got := c.want(exitOK, "keys list --store.pebble.path again -o ndjson"); !strings.Contains(got, `"subject":"ops"`) {
+		t.Errorf("the keys are %s", got)
+	}
+	c.want(exitOK, "verify --access --store.pebble.path again", "All 2 events are as they were written")
+	if err := os.Mkdir("other.access", 0o700); err != nil {
+		t.Fatal(err)
+	}
+	c.file("other.access/file", "")
+	c.want(exitRefused, "restore hot --store.pebble.path other", "not empty", "Nothing was done")
+	if _, err := os.Stat("other"); err == nil {
+		t.Error("something was restored")
+	}
 }

@@ -20,7 +20,7 @@ func newRoot() *cobra.Command {
 	root.AddCommand(
 		newServe(), newConfig(), newVersion(),
 		newAccount(), newEvents(), newImport(), newRebuild(), newBench(),
-		newVerify(), newCheckpoint(), newDeadLetters(), newHealth(),
+		newVerify(), newSelftest(), newCheckpoint(), newDeadLetters(), newHealth(),
 		newExport(), newImportLog(), newArchive(), newBackup(), newRestore(),
 		newKeys(), newAudit(),
 		newExitCodes(),

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -44,7 +45,8 @@ not be in use. What was moved to the archive is read there, and every file of th
 With --resume what was verified is noted in a file: when the work is interrupted, the same again goes on there, and later it
 checks only what is new. Remove the file to check everything again.
 
-With --access the access ledger is checked instead: keys and the audit log, which have a store of their own.`,
+With --access the access ledger is checked instead: keys and the audit log, which have a store of their own, and checkpoints of
+their own, which are kept beside the others (checkpoints.access).`,
 		Example: `  daybook verify                                          # the configured store, and the checkpoints kept beside it
   daybook verify --checkpoint ours.txt --key key.pub      # and those that we kept
   daybook verify --resume verified                        # only what is new since the last time
@@ -53,8 +55,8 @@ With --access the access ledger is checked instead: keys and the audit log, whic
   daybook verify proof FILE --key key.pub                 # one event, without store and server`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if v.access && (cmd.Flags().Changed("server") || len(v.checkpoints) > 0) {
-				return usageError{errors.New("--access is for the store that is configured here, of which no checkpoints are kept")}
+			if v.access && cmd.Flags().Changed("server") {
+				return usageError{errors.New("--access is for the store that is configured here, not for what a server shows")}
 			}
 			if cmd.Flags().Changed("server") {
 				return v.ofServer(cmd)
@@ -85,7 +87,7 @@ func (v *verification) ofStore(cmd *cobra.Command) error {
 	if v.access {
 		return v.ofAccess(cmd, c)
 	}
-	notes, public, err := app.KeptCheckpoints(c)
+	notes, public, err := app.KeptCheckpoints(c, "")
 	if err != nil {
 		return err
 	}
@@ -106,7 +108,11 @@ func (v *verification) ofStore(cmd *cobra.Command) error {
 
 // ofAccess verifies the access ledger.
 func (v *verification) ofAccess(cmd *cobra.Command, c app.Config) error {
-	run, err := v.prepare(nil, "")
+	notes, public, err := app.KeptCheckpoints(c, app.AccessSuffix)
+	if err != nil {
+		return err
+	}
+	run, err := v.prepare(notes, public)
 	if err == nil {
 		err = v.readResume(run)
 	}
@@ -151,6 +157,9 @@ func (v *verification) prepare(notes []string, public string) (*engine.Verificat
 			c, err := checkpointOf(n, key)
 			if err != nil {
 				return fmt.Errorf("%s: %w", from, err)
+			}
+			if app.OfAccess(c) != v.access {
+				return usageError{fmt.Errorf("%s: the checkpoint is of %q, which is not the ledger that is checked; --access is for the access ledger", from, c.Origin)}
 			}
 			run.Checkpoints = append(run.Checkpoints, c)
 		}
@@ -271,9 +280,12 @@ func (v *verification) files(ctx context.Context, cmd *cobra.Command, verified e
 	return v.archive.Check(ctx, func(p es.Position) { at.Store(int64(p)) })
 }
 
-// isDamage reports whether an error says that what is stored is not what was written.
+// damage are the codes that say that what is stored is not what was written.
+var damage = []string{"store_damaged", "archive_damaged", "seal_broken", "log_damaged"}
+
+// isDamage reports whether an error says so.
 func isDamage(err error) bool {
 	var tampered *engine.TamperedError
 	var f *fault.Fault
-	return errors.As(err, &tampered) || errors.As(err, &f) && (f.Code == "store_damaged" || f.Code == "archive_damaged" || f.Code == "seal_broken" || f.Code == "log_damaged")
+	return errors.As(err, &tampered) || errors.As(err, &f) && slices.Contains(damage, f.Code)
 }

@@ -4,12 +4,15 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"daybook/adapters/notary"
 	"daybook/app"
+	"daybook/test/faulttable"
 )
 
 // onPebble is a command line on an embedded store in the folder, while no server has it.
@@ -66,6 +69,7 @@ func (c *cli) get(path string) string {
 }
 
 func TestVerifyChecksTheStoreAgainstWhatWasKept(t *testing.T) {
+	faulttable.Covers(t, "F20", faulttable.Embedded)
 	c := written(t)
 	c.want(exitOK, "verify"+onPebble, "All 303 events are as they were written (303 checked now, held against 1 checkpoints)")
 	c.want(exitOK, "verify --checkpoint kept.txt -o json"+onPebble, `"checkpoints": 2`)
@@ -96,6 +100,41 @@ func TestVerifyChecksTheStoreAgainstWhatWasKept(t *testing.T) {
 	c.want(exitIntegrity, "verify --checkpoint kept.txt"+onPebble, "the end is missing", "303 events")
 }
 
+func TestAServerThatCannotAnswerIsNoDamageAndOneThatFoundDamageIs(t *testing.T) {
+	c := written(t)
+	kept, err := os.ReadFile("kept.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, says := range []struct {
+		status int
+		code   string
+		exit   int
+	}{
+		{http.StatusServiceUnavailable, "archive_unavailable", exitUnavailable},
+		{http.StatusUnauthorized, "unauthenticated", exitUnauthorised},
+		{http.StatusInternalServerError, "internal", exitFailure},
+		{http.StatusInternalServerError, "store_damaged", exitIntegrity},
+		{http.StatusInternalServerError, "archive_damaged", exitIntegrity},
+	} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/v1/checkpoint" {
+				_, _ = io.WriteString(w, notary.Split(string(kept))[0]) // a client that has left shows by itself
+				return
+			}
+			w.Header().Set("Content-Type", "application/problem+json")
+			w.WriteHeader(says.status)
+			fmt.Fprintf(w, `{"status":%d,"code":%q,"detail":"It is so."}`, says.status, says.code)
+		}))
+		code, _, words := c.do("verify --server " + server.URL)
+		if named := strings.Contains(words, "position 1"); code != says.exit || named != (code == exitIntegrity) {
+			t.Errorf("%s: exit code %d: %s", says.code, code, words)
+		}
+		server.Close()
+		c.want(exitUnavailable, "verify --timeout 1s --server "+server.URL)
+	}
+}
+
 func TestVerifyProofNeedsNoServer(t *testing.T) {
 	c := written(t)
 	c.want(exitOK, "verify proof proof.json --key data.seal/key.pub", "evt-100 is in the ledger as it is shown: event 100 of the 303", "signed by daybook")
@@ -118,4 +157,37 @@ func TestVerifyProofNeedsNoServer(t *testing.T) {
 		}
 	}
 	c.want(exitUsage, "verify proof none.json", "none.json")
+}
+
+func TestVerifyHoldsTheAccessLedgerAgainstItsOwnCheckpoints(t *testing.T) {
+	c := written(t)
+	c.want(exitOK, "keys create --subject otto --role auditor"+onPebble)
+	c.serve(func() { c.get("/v1/status") })
+	c.want(exitOK, "verify --access"+onPebble, "All 1 events are as they were written (1 checked now, held against 0 checkpoints)") // nobody needed it
+	c.serve(func() {
+		c.want(exitOK, "rebuild --reason tuesday", "built again")
+		c.want(exitOK, "audit", "tuesday")
+	})
+	c.want(exitOK, "verify --access"+onPebble, "All 2 events are as they were written (2 checked now, held against 1 checkpoints)")
+	c.want(exitUsage, "verify --access --checkpoint kept.txt"+onPebble, "not the ledger that is checked")
+	c.want(exitUsage, "verify --checkpoint data.seal/checkpoints.access"+onPebble, "not the ledger that is checked")
+	if err := os.RemoveAll("data.access"); err != nil { // and another one in its place
+		t.Fatal(err)
+	}
+	c.want(exitOK, "keys create --subject mallory --role operator"+onPebble)
+	c.want(exitIntegrity, "verify --access"+onPebble, "the end is missing")
+}
+
+func TestAKeyFileThatEverybodyCanReadIsRefused(t *testing.T) {
+	c := newCLI(t)
+	c.file("mine", "dbk_aaaaaaaa_x")
+	t.Setenv("DAYBOOK_API_KEY_FILE", "mine")
+	c.want(exitUnauthorised, "account get acc-1")
+	if err := os.Chmod("mine", 0o644); err != nil {
+		t.Fatal(err)
+	}
+	c.want(exitUsage, "account get acc-1", "others may read mine")
+	t.Setenv("DAYBOOK_API_KEY_FILE", "")
+	t.Setenv("DAYBOOK_API_KEY", "dbk_aaaaaaaa_x")
+	c.want(exitUsage, "account get acc-1 --server http://192.0.2.7:1", "in the clear", "--insecure-send-key")
 }

@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -43,7 +43,7 @@ func (s *serverHistory) ReadFeed(ctx context.Context, after es.Position, limit i
 	switch {
 	case bad != nil:
 		return nil, bad
-	case errors.As(err, &problem) && problem.Status == http.StatusInternalServerError:
+	case errors.As(err, &problem) && slices.Contains(damage, problem.Code):
 		return nil, errServerDamaged.Say("The server says: %s", problem.Error())
 	}
 	return events, err

@@ -16,22 +16,26 @@ type Entry struct {
 	RequestID string
 	Address   string // the peer that sent it, without its port
 	Detail    string // more, for people: why a credential did not hold. Never a secret.
+	Reason    string // why, in the words of who asked
 }
 
 // Outcomes of entries that are no refusals.
 const (
-	Begun = "begun" // a privileged action that is now tried
-	Done  = "done"
+	Begun  = "begun" // a privileged action that is now tried
+	Looked = "read"  // somebody who is Watched is now answered
+	Done   = "done"
 )
 
 // AuditLog is the log of what was refused and of what privileged people did. All methods may be called concurrently.
 type AuditLog interface {
-	// Record writes the entry durably before it returns; its error, a fault, means that it may be missing.
+	// Record writes the entry durably, with others that wait, before it returns; its error, a fault, means that it may be missing.
 	Record(ctx context.Context, e Entry) error
 	// Note writes the entry soon and never waits: when too many are waiting already it is dropped, and counted.
 	Note(e Entry)
 	// Entries gives up to limit entries after the position, oldest first; since, unless it is zero, leaves out those written before.
 	Entries(ctx context.Context, after uint64, since time.Time, limit int) ([]Entry, error)
+	// Head is the position of the last entry; zero in an empty log.
+	Head(ctx context.Context) (uint64, error)
 }
 
 type requestKey struct{}
@@ -45,4 +49,17 @@ func WithRequest(ctx context.Context, id string) context.Context {
 func RequestID(ctx context.Context) string {
 	id, _ := ctx.Value(requestKey{}).(string)
 	return id
+}
+
+type reasonKey struct{}
+
+// WithReason gives a context that knows why something is asked for, in the words of who asks.
+func WithReason(ctx context.Context, reason string) context.Context {
+	return context.WithValue(ctx, reasonKey{}, reason)
+}
+
+// Reason is why something is asked for; "" where nobody said.
+func Reason(ctx context.Context) string {
+	reason, _ := ctx.Value(reasonKey{}).(string)
+	return reason
 }

@@ -101,6 +101,16 @@ func (g Grant) Reads(readers []string) bool {
 	return g.Covers(readers[0], readers[1:])
 }
 
+// Watched reports whether it is written down, before it is answered, that the principal reads with the operation. Auditors and operators
+// see what is not theirs and not their daily work, as it is that of tellers. Of Local nobody knows who it is.
+func (p *Principal) Watched(o Operation) bool {
+	switch o {
+	case Read, Feed, Export, DeadLetters, Keys, Audit:
+		return p != Local && p.Has(Auditor, Operator)
+	}
+	return false
+}
+
 // Covers reports whether the grant is for the aggregate of this owner and these holders. "" owns nothing.
 func (g Grant) Covers(owner string, holders []string) bool {
 	switch g.Reach {

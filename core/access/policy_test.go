@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -117,5 +118,23 @@ func TestAContextSaysWhoAsks(t *testing.T) {
 	}
 	if got := access.Of(access.As(access.As(context.Background(), access.Local), &access.Principal{Subject: "x"})); got.Subject != "x" {
 		t.Errorf("got %+v", got)
+	}
+}
+
+func TestAuditorsAndOperatorsAreWatchedWhereTheyReadWhatIsNotTheirs(t *testing.T) {
+	watched := []access.Operation{access.Read, access.Feed, access.Export, access.DeadLetters, access.Keys, access.Audit}
+	for _, o := range operations {
+		for roles, watches := range map[string]bool{"customer": false, "teller": false, "auditor": true, "operator": true, "teller auditor": true, "": false} {
+			p := &access.Principal{Subject: "local"} // a name is nothing special
+			for _, r := range strings.Fields(roles) {
+				p.Roles = append(p.Roles, access.Role(r))
+			}
+			if got := p.Watched(o); got != (watches && slices.Contains(watched, o)) {
+				t.Errorf("%s of %q: watched is %t", o, roles, got)
+			}
+		}
+		if access.Local.Watched(o) || (*access.Principal)(nil).Watched(o) {
+			t.Errorf("%s of nobody in particular is watched", o)
+		}
 	}
 }

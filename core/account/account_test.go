@@ -9,6 +9,7 @@ import (
 	"daybook/core/account"
 	"daybook/core/es"
 	"daybook/core/fault"
+	"daybook/test/faulttable"
 	"daybook/test/spec"
 )
 
@@ -256,6 +257,7 @@ func TestAnAccountCreatedBeforeOwnersHadNamesIsReadWithItsOwnerAsTheName(t *test
 }
 
 func TestStoredEventsKeepTheirForm(t *testing.T) {
+	faulttable.Covers(t, "F59", faulttable.Memory)
 	note := es.Note{Reference: "R-2025/17", Description: "Für \"Ada\" & Söhne ☀"}
 	spec.Golden(t, module, "testdata/events",
 		account.AccountCreated{Owner: "customer-7", OwnerName: "Ada Lovelace", Currency: "EUR", OverdraftLimit: 50000, Note: note},

@@ -11,6 +11,7 @@ import (
 	"daybook/core/account"
 	"daybook/core/es"
 	"daybook/core/fault"
+	"daybook/test/faulttable"
 	"daybook/test/spec"
 )
 
@@ -111,6 +112,7 @@ func (b *book) correct(t *rapid.T) {
 }
 
 func TestAccountsAgreeWithANaiveModel(t *testing.T) {
+	faulttable.Covers(t, "F43", faulttable.Memory)
 	amounts := rapid.OneOf(rapid.Int64Range(1, 20), rapid.Int64Range(1, most), rapid.SampledFrom([]int64{1, most - 1, most}))
 	limits := rapid.OneOf(rapid.Int64Range(0, 20), rapid.SampledFrom([]int64{0, most - 1, most}))
 	currencies := rapid.SampledFrom([]string{"EUR", "EUR", "EUR", "USD"})

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 
 	"daybook/core/access"
 	"daybook/core/es"
@@ -28,17 +29,17 @@ func (e *Engine) mayRead(ctx context.Context, m *es.Module, id string) error {
 	if err != nil {
 		return err
 	}
-	return e.covers(ctx, m, grant, es.Folded{Stream: m.Stream(id)})
+	return e.covers(ctx, m, grant, es.Folded{Stream: m.Stream(id)}, since{})
 }
 
-// covers sees that a grant is for an aggregate as it is now. f is its state as of any time before.
-func (e *Engine) covers(ctx context.Context, m *es.Module, grant access.Grant, f es.Folded) error {
+// covers sees that a grant is for an aggregate as it is now. f is its state as of any time before, and read what is known since.
+func (e *Engine) covers(ctx context.Context, m *es.Module, grant access.Grant, f es.Folded, read since) error {
 	if grant.Reach == access.All {
 		return nil
 	}
-	err := e.snapshots.fold(ctx, &f, toHead)
+	err := e.snapshots.foldNow(ctx, &f, read)
 	switch {
-	case fault.KindOf(err) == fault.Unavailable:
+	case unasked(err):
 		return err
 	case m.Granted(grant, f.State): // what could be folded is enough to know them
 		return nil
@@ -46,6 +47,12 @@ func (e *Engine) covers(ctx context.Context, m *es.Module, grant access.Grant, f
 		return notFound(m)
 	}
 	return notFound(m).Because(access.ErrForbidden) // which the audit log is told, and nobody else
+}
+
+// unasked reports whether the store could not be asked for a stream, of which nothing is known then. One that only a later build can
+// read to its end is known as far as this one can.
+func unasked(err error) bool {
+	return fault.KindOf(err) == fault.Unavailable && !errors.Is(err, ErrLaterBuild)
 }
 
 // mayReadEvent sees that whoever asks may read the aggregate of an event.
@@ -69,6 +76,7 @@ type grants struct {
 	do, read access.Grant
 	refused  error // none of their roles may do it
 	blind    bool  // they may not read the stream it was sent to, which is there
+	bound    bool  // by Limits: they use what is theirs, and not everybody's
 }
 
 func grantsOf(p *access.Principal, c *es.Command) (g grants) {
@@ -76,6 +84,8 @@ func grantsOf(p *access.Principal, c *es.Command) (g grants) {
 		return g
 	}
 	g.read, _ = p.Grant(access.Read) // without that they read nothing
+	use, _ := p.Grant(access.Use)
+	g.bound = use.Reach < access.All
 	for i := range c.Type.Fields {
 		f := &c.Type.Fields[i]
 		if f.Needs == "" || !c.Gives(i) {

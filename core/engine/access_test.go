@@ -227,3 +227,30 @@ func TestThatAnAccountIsAnothersIsForTheAuditLogAlone(t *testing.T) {
 		}
 	}
 }
+
+func TestThePastOfAnAccountIsForThoseWhoseItIsNow(t *testing.T) {
+	for _, between := range []int{0, 1, 7, 30} { // events, with a snapshot after every eighth
+		for _, every := range []int{-1, 8} {
+			w := newWorld(t, func(o *Options) { o.SnapshotEvery = every })
+			w.must(w.create("a"), w.command("a", "add-holder", fields{"holder": "hal"}))
+			for range between {
+				w.must(w.deposit("a", 1))
+			}
+			w.must(w.command("a", "remove-holder", fields{"holder": "hal"}), w.command("a", "add-holder", fields{"holder": "ida"}))
+			for range between {
+				w.must(w.deposit("a", 1))
+			}
+			if every > 0 {
+				w.keepSnapshots(w.engine)
+			}
+			for v := es.Version(1); v <= es.Version(2*between+4); v++ {
+				for who, may := range map[string]bool{"hal": false, "ida": true} {
+					got, err := w.engine.StateAt(access.As(t.Context(), customer(who)), w.module, "a", Until{Version: v})
+					if may && (err != nil || got.Version != v) || !may && !errors.Is(err, access.ErrForbidden) {
+						t.Errorf("%d events between, a snapshot after each %d: %s asks for version %d and gets %d, %v", between, every, who, v, got.Version, err)
+					}
+				}
+			}
+		}
+	}
+}

@@ -153,11 +153,13 @@ func (a *archival) segment(ctx context.Context, after, upTo es.Position) (es.Pos
 	if end > after {
 		err = a.same(ctx, events)
 	} else {
+		// gofail: var beforeArchiveUpload struct{}
 		err = a.Options.Archive.Add(ctx, events)
 	}
 	if err != nil {
 		return after, err
 	}
+	// gofail: var afterConfirmBeforePurge struct{}
 	if err := a.Store.Forget(ctx, to); err != nil {
 		return after, err
 	}
@@ -208,7 +210,7 @@ func (a *archival) same(ctx context.Context, events []es.Recorded) error {
 			return err
 		}
 		for i := range page {
-			if !bytes.Equal(archived[i].Raw, page[i].Raw) {
+			if !bytes.Equal(archived[i].JSON(), page[i].JSON()) {
 				return ports.ErrArchiveDamaged.Say("The archive holds another event at position %d than the store: it is the archive of another ledger, or was altered. Nothing was forgotten.", at[i])
 			}
 		}

@@ -13,6 +13,7 @@ import (
 	"daybook/adapters/archive"
 	"daybook/core/es"
 	"daybook/core/ports"
+	"daybook/test/faulttable"
 )
 
 // cold is a world whose old events can be moved to an archive. What fails there, a test says.
@@ -106,7 +107,7 @@ func (c *cold) everything() string {
 		c.t.Fatal(err)
 	}
 	for i := range feed {
-		all.Write(append(feed[i].Raw, '\n'))
+		all.Write(append(feed[i].JSON(), '\n'))
 		at, err := e.StateAt(context.Background(), c.module, string(feed[i].Stream), Until{At: feed[i].RecordedAt})
 		if err != nil {
 			c.t.Fatal(err)
@@ -134,9 +135,63 @@ func TestEverythingIsAnsweredFromTheArchiveAsBefore(t *testing.T) {
 	c.must(c.withdraw("acc-3", 1)) // its state is not in memory, and its beginning is not in the store
 }
 
+func TestAStateIsReadFromItsSnapshotAndNotFromTheWholeArchive(t *testing.T) {
+	c := newCold(t, 1500)
+	c.archiveBefore(1100)
+	c.restart()
+	if err := c.engine.snapshots.seeArchived(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 7 {
+		c.archive.read = 0
+		if _, err := c.engine.StateAt(t.Context(), c.module, fmt.Sprint("acc-", i), Until{}); err != nil || c.archive.read > 1 {
+			t.Errorf("%d events were read from the archive, %v", c.archive.read, err)
+		}
+	}
+	c.wantFailures()
+}
+
+func TestAnAccountThatWentOnInTheStoreNeedsNoArchive(t *testing.T) {
+	c := newCold(t, 1500)
+	c.must(c.create("still"))
+	c.must(c.deposit("still", 7))
+	for c.head() < 2100 {
+		c.setClock(c.clock().Add(time.Second))
+		c.must(c.deposit(fmt.Sprint("acc-", c.head()%7), 1))
+	}
+	c.followersAt(c.head())
+	c.archiveBefore(1700)
+	before := map[string]int64{}
+	for i := range 7 {
+		id := fmt.Sprint("acc-", i)
+		at, err := c.engine.StateAt(t.Context(), c.module, id, Until{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		before[id] = c.module.Ledger.Balance(at.State)
+	}
+	t.Log("given that the archive is out of reach when the program starts again")
+	c.restart()
+	c.archive.away = true
+	for id, balance := range before {
+		if at, err := c.engine.StateAt(t.Context(), c.module, id, Until{}); err != nil || c.module.Ledger.Balance(at.State) != balance {
+			t.Errorf("the state of %s: %v", id, err)
+		}
+		c.must(c.deposit(id, 1))
+	}
+	t.Log("one of which all events lie in the archive waits for it, and holds up nobody")
+	results := c.step(c.deposit("still", 1), c.deposit("acc-1", 1))
+	wantErr(t, results[0].Err, ports.ErrArchiveUnavailable)
+	wantErr(t, results[1].Err, nil)
+	c.archive.away = false
+	c.must(c.deposit("still", 1))
+	c.wantFailures()
+}
+
 // Wherever it is killed, and whatever of the store or the archive fails meanwhile: nothing is lost or there twice, and the next
 // archival goes on.
 func TestAnArchivalThatIsBrokenOffAnywhereLosesNothing(t *testing.T) {
+	faulttable.Covers(t, "F62", faulttable.Memory)
 	for step, done := 0, false; !done; step++ {
 		c := newCold(t, 530)
 		before, until := c.everything(), c.feed()[520].RecordedAt
@@ -265,6 +320,16 @@ func (s *failingStore) Forget(ctx context.Context, upTo es.Position) error {
 type failingArchive struct {
 	ports.Archive
 	fail func() error
+	read int // events
+	away bool
+}
+
+func (a *failingArchive) Read(ctx context.Context, at []es.Position) ([]es.Recorded, error) {
+	a.read += len(at)
+	if a.away {
+		return nil, ports.ErrArchiveUnavailable
+	}
+	return a.Archive.Read(ctx, at)
 }
 
 func (a *failingArchive) Add(ctx context.Context, events []es.Recorded) error {

@@ -10,6 +10,7 @@ import (
 	"daybook/core/es"
 	"daybook/core/fault"
 	"daybook/core/ports"
+	"daybook/test/faulttable"
 )
 
 func (w *world) correct(id, event string) Request {
@@ -17,6 +18,7 @@ func (w *world) correct(id, event string) Request {
 }
 
 func TestACorrection(t *testing.T) {
+	faulttable.Covers(t, "F64", faulttable.Memory)
 	ctx := context.Background()
 	t.Run("takes an entry back when it happened, and is known from when it was recorded", func(t *testing.T) {
 		w := newWorld(t)

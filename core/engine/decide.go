@@ -271,11 +271,10 @@ func (s *sequencer) rule(j *job, f *es.Facts, at time.Time) (emitted []es.Emitte
 			err = fmt.Errorf("engine: the rule of %s panicked: %v\n%s", j.Command.Type.Name, p, debug.Stack())
 		}
 	}()
-	emitted, err = j.Command.Decide(f)
-	if err != nil {
-		err = j.discreet(f, err)
+	if emitted, err = j.Command.Decide(f); err != nil {
+		return nil, j.discreet(f, err)
 	}
-	return emitted, err
+	return emitted, s.Limits.check(j, f, emitted, at)
 }
 
 // accept turns what a rule emitted into events of the batch and moves the working states on. On an error nothing moved.

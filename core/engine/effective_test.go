@@ -14,6 +14,7 @@ import (
 	"daybook/core/es"
 	"daybook/core/fault"
 	"daybook/core/ports"
+	"daybook/test/faulttable"
 )
 
 // naive is the model of two axes of time: a list of all movements.
@@ -97,6 +98,7 @@ func randomHistory(rt *rapid.T, w *world, most int) {
 // TestTwoAxesOfTime holds balances, entries and statements, as of any moment and as known at any time, version and position,
 // against the naive model: with nothing in memory or kept, with everything kept, and with what is kept damaged.
 func TestTwoAxesOfTime(t *testing.T) {
+	faulttable.Covers(t, "F42", faulttable.Memory)
 	ctx := context.Background()
 	rapid.Check(t, func(rt *rapid.T) {
 		w := newWorld(t)

@@ -36,6 +36,8 @@ type Options struct {
 	// Anonymous is who asks where the context names nobody; nil: nothing is done for nobody. See access.As.
 	Anonymous *access.Principal
 
+	Limits Limits // of what customers may move
+
 	QueueSize int // commands that may wait; more are refused
 	BatchSize int // commands that are written together at the most
 	CacheSize int // streams whose state is kept in memory, about
@@ -140,8 +142,10 @@ var (
 	ErrNotAccepted = fault.New(fault.Rejected, "not_accepted", "The account does not take this. Those who may read it are told why.")
 	// ErrAtomicRefused: another line of an atomic request was refused.
 	ErrAtomicRefused = fault.New(fault.Rejected, "atomic_refused", "Nothing of this request was done, because another line of it was refused.")
-	// ErrStreamUnreadable: an event of the stream cannot be read by this build.
-	ErrStreamUnreadable = fault.New(fault.Internal, "stream_unreadable", "An event of this account cannot be read by this build of Daybook, so nothing can be decided on it.")
+	// ErrStreamUnreadable: an event of the stream cannot be read, by this build or a later one.
+	ErrStreamUnreadable = fault.New(fault.Internal, "stream_unreadable", "An event of this account cannot be read, so nothing can be decided on it.")
+	// ErrLaterBuild: an event of the stream can be read by a later build alone. A retry may reach a process that runs it.
+	ErrLaterBuild = fault.New(fault.Unavailable, "later_build", "An event of this account was written by a later build of Daybook than this process runs; nothing was done.")
 	// ErrNoVersion: the stream has not got that far.
 	ErrNoVersion = fault.New(fault.NotFound, "version_not_found", "The account never had this version.")
 	// ErrNoEvent: there is no event with this id.

@@ -17,16 +17,23 @@ type folding struct {
 	views     ports.ViewSet
 	token     ports.Token
 	states    *states
-	parked    map[es.StreamID]string // and why
+	parked    map[es.StreamID]parking
 	at        es.Position
 	shown     func(context.Context, ports.Passage) // told of what was written; nil: nobody is
 }
 
 func newFolding(o *Options, snapshots *snapshots, views ports.ViewSet) *folding {
-	return &folding{Options: o, snapshots: snapshots, views: views, states: newStates(o.CacheSize), parked: map[es.StreamID]string{}}
+	return &folding{Options: o, snapshots: snapshots, views: views, states: newStates(o.CacheSize), parked: map[es.StreamID]parking{}}
 }
 
-// adopt goes on where a set of views stands.
+// parking is why a stream waits, and the version of the event that it waits since.
+type parking struct {
+	why   string
+	since es.Version
+}
+
+// adopt goes on where a set of views stands. What whoever wrote it had to park is tried again: this may be the build that knows the
+// events.
 func (f *folding) adopt(ctx context.Context) error {
 	progress, err := f.views.Progress(ctx)
 	if err != nil {
@@ -37,13 +44,46 @@ func (f *folding) adopt(ctx context.Context) error {
 		return err
 	}
 	clear(f.parked)
+	f.at = progress.Checkpoint
+	healed := map[es.StreamID]*known{}
 	for _, d := range parked {
-		if m := f.Registry.Module(d.View); m != nil {
-			f.parked[m.Stream(d.ID)] = d.Reason
+		m := f.Registry.Module(d.View)
+		if m == nil {
+			continue
+		}
+		if err := f.again(ctx, m.Stream(d.ID), d.Reason, healed); err != nil {
+			return err
+		}
+		if len(healed) >= pageSize {
+			if err := f.show(ctx, healed, progress.Hash); err != nil {
+				return err
+			}
 		}
 	}
-	f.at = progress.Checkpoint
-	return nil
+	return f.show(ctx, healed, progress.Hash)
+}
+
+// again folds a parked stream up to where the views are. One that still cannot be folded goes on waiting.
+func (f *folding) again(ctx context.Context, id es.StreamID, why string, healed map[es.StreamID]*known) error {
+	k := &known{Folded: es.Folded{Stream: id}}
+	err := f.snapshots.fold(ctx, &k.Folded, f.at)
+	switch {
+	case errors.As(err, new(*unfoldable)):
+		f.parked[id] = parking{why: why}
+		return nil
+	case err == nil && k.Version > 0:
+		healed[id] = k
+	}
+	return err
+}
+
+// show writes the documents of healed streams, where the views are.
+func (f *folding) show(ctx context.Context, healed map[es.StreamID]*known, hash es.Hash) error {
+	if len(healed) == 0 {
+		return nil
+	}
+	defer clear(healed)
+	return f.write(ctx, healed, ports.Passage{To: f.at, Began: f.Now()}, hash)
 }
 
 // maxParked is how many parked documents are taken over from who wrote the views before.
@@ -130,7 +170,7 @@ func (f *folding) project(ctx context.Context, rec *es.Recorded, touched map[es.
 		return nil
 	}
 	if err := f.snapshots.add(&k.Folded, rec); err != nil {
-		f.park(rec, err)
+		f.park(rec, err, rec.Version)
 	}
 	return nil
 }
@@ -160,7 +200,7 @@ func (f *folding) load(ctx context.Context, k *known, rec *es.Recorded) error {
 	var stuck *unfoldable
 	switch {
 	case errors.As(err, &stuck):
-		f.park(stuck.rec, stuck.err)
+		f.park(stuck.rec, stuck.err, rec.Version)
 		return nil
 	case err == nil && k.Version < rec.Version-1:
 		return fmt.Errorf("engine: %s is version %d of %s, but the stream ends at version %d", rec.Position.EventID(), rec.Version, rec.Stream, k.Version)
@@ -168,11 +208,13 @@ func (f *folding) load(ctx context.Context, k *known, rec *es.Recorded) error {
 	return err
 }
 
-func (f *folding) park(rec *es.Recorded, err error) {
-	f.parked[rec.Stream] = fmt.Sprintf("the event after version %d could not be projected", rec.Version-1)
+// park has a stream wait because of an event, which was met on the way to the version since.
+func (f *folding) park(rec *es.Recorded, err error, since es.Version) {
+	why := fmt.Sprintf("the event after version %d could not be projected", rec.Version-1)
 	if later := (*es.UnreadableError)(nil); errors.As(err, &later) {
-		f.parked[rec.Stream] += ": " + later.Error()
+		why += ": " + later.Error()
 	}
+	f.parked[rec.Stream] = parking{why, since}
 	view, id := "", string(rec.Stream)
 	if m := f.Registry.ModuleOf(rec.Stream); m != nil {
 		view, id = m.Name, m.ID(rec.Stream)
@@ -191,12 +233,16 @@ func (f *folding) write(ctx context.Context, touched map[es.StreamID]*known, bat
 		}
 		k.Stream = id // also where nothing could be folded
 		d := m.Document(&k.Folded)
-		d.Parked = f.parked[id]
+		if p, parked := f.parked[id]; parked {
+			d.Parked, d.Version = p.why, p.since // which is above that of a document that a later build has made
+		}
 		changes = append(changes, ports.Change{View: m.Name, Document: d})
 	}
+	// gofail: var beforeProject struct{}
 	if err := f.views.Write(ctx, f.token, changes, f.at, batch.To, hash); err != nil {
 		return err
 	}
+	// gofail: var afterCheckpoint struct{}
 	f.at = batch.To
 	if f.shown != nil {
 		f.shown(ctx, batch)

@@ -77,6 +77,7 @@ func (f *follower) follow(ctx context.Context, token ports.Token) (gotOn bool, e
 			if err := f.Store.SaveCheckpoint(ctx, f.name, token, at); err != nil {
 				return gotOn, errors.Join(failed, err)
 			}
+			// gofail: var afterMark struct{}
 			saved, savedAt = at, now
 		}
 		if failed != nil {

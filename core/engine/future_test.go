@@ -12,6 +12,7 @@ import (
 	"daybook/core/es"
 	"daybook/core/fault"
 	"daybook/core/ports"
+	"daybook/test/faulttable"
 )
 
 // later appends an event to the stream as a later build would.
@@ -27,6 +28,7 @@ func (w *world) later(id string, expected es.Version, eventType string, schema i
 
 // TestAnEventOfALaterBuild: what would misread it stops and says which build is needed; all else goes on, and nothing is lost.
 func TestAnEventOfALaterBuild(t *testing.T) {
+	faulttable.Covers(t, "F60", faulttable.Memory)
 	ctx := context.Background()
 	for sentence, later := range map[string]struct {
 		eventType string
@@ -46,7 +48,7 @@ func TestAnEventOfALaterBuild(t *testing.T) {
 		}
 		unreadable := func(t *testing.T, err error) {
 			t.Helper()
-			if f := fault.Of(err); f.Code != ErrStreamUnreadable.Code || !strings.Contains(f.Msg, later.says) {
+			if f := fault.Of(err); f.Code != ErrLaterBuild.Code || f.Kind != fault.Unavailable || !strings.Contains(f.Msg, later.says) {
 				t.Errorf("got %v, want words with %q", err, later.says)
 			}
 		}
@@ -126,12 +128,48 @@ func TestAnEventOfALaterBuild(t *testing.T) {
 			})
 		})
 	}
+	t.Run("is shown by the views once the build that knows it writes them, also where the one before had taken them over", func(t *testing.T) {
+		w := newWorld(t)
+		older := w.engine
+		newer := w.again(func(o *Options) { o.Registry, o.Views = laterRegistry(t), older.Views })
+		takesOver := func(e *Engine) {
+			t.Helper()
+			w.engine, w.module, e.projector.open = e, e.Registry.Modules[0], false
+			w.catchUp()
+		}
+		parked := func() {
+			t.Helper()
+			takesOver(older)
+			_, err := w.viewBalance("a")
+			wantErr(t, err, ports.ErrViewParked)
+			if got, err := w.viewBalance("b"); got != 0 || err != nil {
+				t.Errorf("the other account shows %d, %v", got, err)
+			}
+		}
+		shown := func(want int64) {
+			t.Helper()
+			takesOver(newer)
+			if got, err := w.viewBalance("a"); got != want || err != nil {
+				t.Errorf("the view shows %d, %v, want %d", got, err, want)
+			}
+			if status, err := newer.Status(ctx); err != nil || status.ParkedCount != 0 {
+				t.Errorf("parked are %+v, %v", status.Parked, err)
+			}
+		}
+		w.must(w.create("a"), w.create("b"), w.deposit("a", 7))
+		w.later("a", 2, "MoneyDeposited", 2, `{"cents":3}`)
+		parked()
+		shown(10)
+		w.must(w.deposit("a", 1))
+		parked() // though the views have its document of the version before
+		shown(11)
+	})
 	t.Run("is read by the build that knows it, with all that was there before", func(t *testing.T) {
 		w := newWorld(t)
 		w.must(w.create("a"), w.deposit("a", 7))
 		w.later("a", 2, "MoneyDeposited", 2, `{"cents":3}`)
 		unreadable := w.step(w.deposit("a", 1))[0].Err
-		wantErr(t, unreadable, ErrStreamUnreadable)
+		wantErr(t, unreadable, ErrLaterBuild)
 		newer := w.again(func(o *Options) { o.Registry = laterRegistry(t) })
 		w.module = newer.Registry.Modules[0]
 		w.engine = newer

@@ -8,7 +8,6 @@ import (
 
 	"daybook/core/access"
 	"daybook/core/es"
-	"daybook/core/fault"
 )
 
 // Until says up to where the history of a stream is looked at; the zero Until is all of it. At most one field is set.
@@ -49,8 +48,9 @@ func (e *Engine) StateAt(ctx context.Context, m *es.Module, id string, u Until) 
 		}
 	}
 	if err == nil {
-		if err = e.snapshots.fold(ctx, &f, position); fault.KindOf(err) != fault.Unavailable {
-			err = cmp.Or(e.covers(ctx, m, grant, f), err)
+		var read since
+		if read, err = e.snapshots.foldPast(ctx, &f, position); !unasked(err) {
+			err = cmp.Or(e.covers(ctx, m, grant, f, read), err)
 		}
 	}
 	switch {
@@ -65,14 +65,14 @@ func (e *Engine) StateAt(ctx context.Context, m *es.Module, id string, u Until) 
 }
 
 // unreadable is the fault of a stream one of whose events could not be read or folded. Of an event that only a later build can
-// read, it says which one that is.
+// read, it is another one, and says which build that is.
 func unreadable(err error) error {
 	var later *es.UnreadableError
 	switch {
 	case err == nil:
 		return nil
 	case errors.As(err, &later):
-		return ErrStreamUnreadable.Say("An event of this account cannot be read by this build of Daybook, so nothing was decided on it: %s.", later).Because(err)
+		return ErrLaterBuild.Say("An event of this account was written by a later build of Daybook than this process runs; nothing was done: %s.", later).Because(err)
 	}
 	return ErrStreamUnreadable.Because(err)
 }

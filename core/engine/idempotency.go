@@ -71,8 +71,8 @@ func replay(body []byte, fp fingerprint) Result {
 		return Result{Err: ErrKeyMismatch}
 	case form == formRefusal:
 		var r refusal
-		if err := json.Unmarshal(rest, &r); err != nil {
-			return Result{Err: fmt.Errorf("engine: the kept refusal of a command is damaged: %w", err)}
+		if err := json.Unmarshal(rest, &r); err != nil || r.Kind > fault.Unknown {
+			return Result{Err: fmt.Errorf("engine: the kept refusal of a command is damaged: %q", rest)}
 		}
 		return Result{Answer: Answer{Replayed: true}, Err: &fault.Fault{Kind: r.Kind, Code: r.Code, Msg: r.Msg, Details: r.Details}}
 	}

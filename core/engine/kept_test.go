@@ -15,6 +15,7 @@ import (
 	"daybook/adapters/memviews"
 	"daybook/core/es"
 	"daybook/core/ports"
+	"daybook/test/faulttable"
 )
 
 // keptViews are views in memory that a folder keeps.
@@ -199,6 +200,7 @@ func (s *pagedSet) List(ctx context.Context, view string, q ports.Query) (ports.
 }
 
 func TestTheViewsGoOnWhileARebuildIsCompared(t *testing.T) {
+	faulttable.Covers(t, "F55", faulttable.Memory)
 	var views *pagedViews
 	w := newWorld(t, func(o *Options) {
 		views = &pagedViews{Views: memviews.New(o.Registry)}

@@ -6,10 +6,12 @@ import (
 	"testing"
 
 	"daybook/core/ports"
+	"daybook/test/faulttable"
 )
 
 // A lane as a subscription uses it: what is refused comes again, in the order of the first time.
 func TestALaneKeepsTheOrderWhenACommandHasToComeAgain(t *testing.T) {
+	faulttable.Covers(t, "F35", faulttable.Memory)
 	w := newWorld(t)
 	w.must(w.create("a"))
 	lane := w.engine.Lane()

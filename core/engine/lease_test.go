@@ -10,6 +10,7 @@ import (
 
 	"daybook/core/es"
 	"daybook/core/ports"
+	"daybook/test/faulttable"
 )
 
 // partition is a store as one process sees it: it can be cut off.
@@ -68,6 +69,7 @@ func (w *world) leader(ctx context.Context, process string, running *sync.WaitGr
 }
 
 func TestALeaseIsHeldByOneProcessAtATime(t *testing.T) {
+	faulttable.Covers(t, "F13", faulttable.Memory)
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		var running sync.WaitGroup
@@ -131,6 +133,7 @@ func (s *stalled) SaveCheckpoint(ctx context.Context, name string, token ports.T
 }
 
 func TestAProcessThatStalledBeyondItsLeaseChangesNothing(t *testing.T) {
+	faulttable.Covers(t, "F7", faulttable.Memory)
 	w := newWorld(t)
 	w.must(w.create("a"))
 	ctx := t.Context()

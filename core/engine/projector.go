@@ -144,18 +144,29 @@ func (p *projector) mind(ctx context.Context, beside *sync.WaitGroup) error {
 }
 
 // catchUp brings the views to the head and, unless they are, opens them.
-func (p *projector) catchUp(ctx context.Context) (err error) {
+func (p *projector) catchUp(ctx context.Context) error {
+	_, err := p.catchUpTo(ctx, toHead)
+	return err
+}
+
+// catchUpTo is catchUp for one who needs no more than a position: who has waited for a turn may find it reached. The token is the one
+// that the views are written with then.
+func (p *projector) catchUpTo(ctx context.Context, position es.Position) (ports.Token, error) {
 	if err := p.writing.Take(ctx); err != nil {
-		return err
+		return 0, err
 	}
 	defer p.writing.End()
 	if !p.open {
-		return p.start(ctx)
+		return p.live.token, p.start(ctx)
 	}
-	if err = p.live.follow(ctx, p.page(), toHead); err != nil {
+	if p.live.at >= position {
+		return p.live.token, nil
+	}
+	err := p.live.follow(ctx, p.page(), toHead)
+	if err != nil {
 		p.open = false // whatever it was: begin again from what the views say
 	}
-	return err
+	return p.live.token, err
 }
 
 // start takes the views over from whoever wrote them before: it goes on at their checkpoint if they have one, else at the
@@ -196,7 +207,11 @@ func (p *projector) useful(ctx context.Context, set ports.ViewSet) (bool, error)
 		return true, nil
 	}
 	head, err := p.Store.Head(ctx) // a process before this one has kept them
-	return head <= progress.Checkpoint+head/farBehind, err
+	if err != nil || head <= progress.Checkpoint+head/farBehind {
+		return err == nil, err
+	}
+	archived, err := p.Store.Archived(ctx) // to fill them anew takes all of the archive, which is slow and may be away
+	return archived > 0 && progress.Checkpoint >= archived, err
 }
 
 // foreign says why views are not of this store's history, which may have been put back to an earlier state, or be another one;
@@ -246,7 +261,8 @@ func (p *projector) handle(ctx context.Context, m ports.Message) error {
 	if p.reached.At() >= es.Position(position) || p.filling.Load() { // a fill ends at the head in any case
 		return nil
 	}
-	return p.catchUp(ctx)
+	_, err = p.catchUpTo(ctx, es.Position(position))
+	return err
 }
 
 // fill empties the views, fills them from the whole store, and opens them at the head.

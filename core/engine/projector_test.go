@@ -15,6 +15,7 @@ import (
 	"daybook/adapters/watermillbus"
 	"daybook/core/es"
 	"daybook/core/ports"
+	"daybook/test/faulttable"
 )
 
 // viewBalance is an account's balance as its document shows it.
@@ -39,6 +40,7 @@ func (w *world) startProjector() {
 }
 
 func TestViews(t *testing.T) {
+	faulttable.Covers(t, "F10", faulttable.Memory)
 	ctx := context.Background()
 	t.Run("let nobody in before they are filled", func(t *testing.T) {
 		w := newWorld(t)
@@ -175,6 +177,7 @@ func TestViews(t *testing.T) {
 }
 
 func TestFreshness(t *testing.T) {
+	faulttable.Covers(t, "F26", faulttable.Memory)
 	synctest.Test(t, func(t *testing.T) {
 		ctx := context.Background()
 		w := newWorld(t)
@@ -193,6 +196,8 @@ func TestFreshness(t *testing.T) {
 }
 
 func TestTheRelay(t *testing.T) {
+	faulttable.Covers(t, "F31", faulttable.Memory)
+	faulttable.Covers(t, "F34", faulttable.Memory)
 	synctest.Test(t, func(t *testing.T) {
 		bus := &flakyBus{}
 		w := newWorld(t, func(o *Options) { o.Bus = bus })
@@ -295,6 +300,7 @@ func (awayBus) Subscribe(ctx context.Context, _ ports.Subscription, _ ports.Hand
 }
 
 func TestViewsFollowTheStoreWhileTheBusIsAway(t *testing.T) {
+	faulttable.Covers(t, "F34", faulttable.Memory)
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, func(o *Options) { o.Bus = awayBus{} })
 		ctx, stop := context.WithCancel(t.Context())

@@ -124,7 +124,7 @@ type Status struct {
 	Views       ports.Progress
 	Parked      []ports.ParkedDocument // the first few
 	ParkedCount int
-	ViewsErr    error // why nothing is known of the views; then the three above are zero
+	ViewsErr    error // why not all of the three above is known
 }
 
 // statusParked is how many parked documents a status names.

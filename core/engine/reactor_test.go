@@ -11,11 +11,13 @@ import (
 	"time"
 
 	"daybook/core/es"
+	"daybook/test/faulttable"
 )
 
 func joined(words []string) string { return strings.Join(words, " ") }
 
 func TestAReactor(t *testing.T) {
+	faulttable.Covers(t, "F55", faulttable.Memory)
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		w.must(w.create("a"), w.deposit("a", 1))

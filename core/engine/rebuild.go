@@ -105,14 +105,10 @@ func (p *projector) rebuildShared(ctx context.Context, asked es.Position) error 
 // rebuild builds a second set of views, from where it is or anew, compares it with the one that readers see, and swaps them. The
 // views go on following meanwhile.
 func (p *projector) rebuild(ctx context.Context, resume bool, asked es.Position) ([]Comparison, error) {
-	if err := p.catchUp(ctx); err != nil {
+	token, err := p.catchUpTo(ctx, 0) // that they are open is enough: who compares catches up
+	if err != nil {
 		return nil, err
 	}
-	if err := p.writing.Take(ctx); err != nil {
-		return nil, err
-	}
-	token := p.live.token
-	p.writing.End()
 	set, err := p.Views.Beside(ctx, token)
 	if err != nil {
 		return nil, err
@@ -136,6 +132,7 @@ func (p *projector) rebuild(ctx context.Context, resume bool, asked es.Position)
 	if err := next.follow(ctx, fillPage, toHead); err != nil {
 		return nil, err
 	}
+	// gofail: var midRebuild struct{}
 	if err := set.Open(ctx, token); err != nil {
 		return nil, err
 	}
@@ -146,6 +143,7 @@ func (p *projector) rebuild(ctx context.Context, resume bool, asked es.Position)
 	if err != nil {
 		return nil, err
 	}
+	// gofail: var beforeRebuildSwap struct{}
 	if err := p.swap(ctx, next); err != nil {
 		return nil, err
 	}

@@ -10,6 +10,7 @@ import (
 	"daybook/adapters/memviews"
 	"daybook/core/es"
 	"daybook/core/ports"
+	"daybook/test/faulttable"
 )
 
 // rebuilt runs a rebuild to its end.
@@ -23,6 +24,8 @@ func (w *world) rebuilt() []Comparison {
 }
 
 func TestARebuildTellsWhatWasNotAsItShouldBe(t *testing.T) {
+	faulttable.Covers(t, "F54", faulttable.Memory)
+	faulttable.Covers(t, "F58", faulttable.Memory)
 	w := newWorld(t)
 	w.startProjector()
 	w.must(w.create("a"), w.create("b"), w.create("c"), w.deposit("a", 5))
@@ -95,6 +98,7 @@ func (s *stuckSet) Open(ctx context.Context, token ports.Token) error {
 }
 
 func TestARebuildOfSharedViewsGoesOnWhereTheOneThatWasKilledStopped(t *testing.T) {
+	faulttable.Covers(t, "F56", faulttable.Memory)
 	synctest.Test(t, func(t *testing.T) {
 		var views *sharedViews
 		w := newWorld(t, func(o *Options) {

@@ -38,9 +38,11 @@ func (e *Engine) relay() *follower {
 			for i := range events {
 				messages[i] = e.eventMessage(&events[i])
 			}
+			// gofail: var beforePublish struct{}
 			if err := e.Bus.Publish(ctx, e.EventsTopic, messages...); err != nil {
 				return 0, err
 			}
+			// gofail: var afterConfirmBeforeMark struct{}
 			e.Observer.Relayed(ports.Passage{To: events[len(events)-1].Position, Events: events, Began: began, Ended: e.Now()})
 			return len(events), nil
 		},
@@ -61,7 +63,7 @@ func (e *Engine) eventMessage(r *es.Recorded) ports.Message {
 	if trace != "" {
 		m.Headers[HeaderTraceparent] = trace
 	}
-	m.Body = appendCloudEvent(make([]byte, 0, len(r.Raw)+320), e.Source, r, trace)
+	m.Body = appendCloudEvent(make([]byte, 0, 1024+len(r.Data)+len(r.Metadata)), e.Source, r, trace)
 	return m
 }
 
@@ -84,6 +86,6 @@ func appendCloudEvent(dst []byte, source string, r *es.Recorded, trace string) [
 		dst = es.AppendString(dst, trace)
 	}
 	dst = append(dst, `,"data":`...)
-	dst = append(dst, r.Raw...)
+	dst = r.AppendJSON(dst)
 	return append(dst, '}')
 }

@@ -37,6 +37,7 @@ func (s *sequencer) submit(ctx context.Context, t *Ticket, wait bool) error {
 	}
 	t.ctx, t.taken, t.stopped = ctx, s.Now(), s.stopped
 	t.prepare(ctx, s.Options)
+	// gofail: var afterAuthz struct{}
 	select {
 	case <-s.stopped:
 		return ErrStopping
@@ -120,6 +121,7 @@ func (s *sequencer) step(ctx context.Context, batch []*Ticket) {
 	for _, t := range live {
 		s.finish(t, err)
 	}
+	// gofail: var afterAck struct{}
 }
 
 // finish answers a ticket. err is what kept its batch from being written, if anything did.
@@ -151,11 +153,13 @@ func (s *sequencer) transact(ctx context.Context, batch []*Ticket, began time.Ti
 			t.jobs[i].standing = dependent // on the unit of work, until it is decided
 		}
 	}
+	// gofail: var beforeTxBegin struct{}
 	unit, err := s.Store.Begin(ctx, w.needs)
 	if err != nil {
 		return err
 	}
 	defer unit.Rollback()
+	// gofail: var afterTxBegin struct{}
 	locked := s.Now()
 	known := unit.Known()
 	if known.Head < s.head { // what is in memory rests on events that are no longer there
@@ -175,6 +179,7 @@ func (s *sequencer) transact(ctx context.Context, batch []*Ticket, began time.Ti
 		s.keep()
 		return nil
 	}
+	// gofail: var afterDecide struct{}
 	decided := s.Now()
 	if err := unit.Commit(ctx, w.batch); err != nil {
 		if fault.KindOf(err) == fault.Internal {
@@ -182,6 +187,7 @@ func (s *sequencer) transact(ctx context.Context, batch []*Ticket, began time.Ti
 		}
 		return err
 	}
+	// gofail: var afterCommitBeforeAck struct{}
 	s.head += es.Position(len(w.batch.Events))
 	w.sealed()
 	s.keep()
@@ -215,7 +221,9 @@ func (s *sequencer) need(ctx context.Context, j *job) {
 		switch {
 		case !ok:
 			var err error
+			// gofail: var beforeLoad struct{}
 			k, err = s.load(ctx, id)
+			// gofail: var afterLoad struct{}
 			w.needStream(id, k, err)
 		case k.at >= s.foreign: // every event since was ours
 			k.at = s.head

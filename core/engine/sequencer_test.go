@@ -12,9 +12,11 @@ import (
 	"daybook/core/es"
 	"daybook/core/fault"
 	"daybook/core/ports"
+	"daybook/test/faulttable"
 )
 
 func TestABatch(t *testing.T) {
+	faulttable.Covers(t, "F10", faulttable.Memory)
 	t.Run("each command gets its own outcome, decided on those before it", func(t *testing.T) {
 		w := newWorld(t)
 		got := w.step(w.create("a"), w.deposit("a", 100), w.withdraw("a", 70), w.withdraw("a", 70), w.deposit("none", 1))
@@ -35,7 +37,7 @@ func TestABatch(t *testing.T) {
 		events := w.feed()[3:]
 		out, in := events[0], events[1]
 		if out.Type != "MoneyTransferredOut" || in.Type != "MoneyTransferredIn" || !out.RecordedAt.Equal(in.RecordedAt) {
-			t.Fatalf("the legs are %s and %s", out.Raw, in.Raw)
+			t.Fatalf("the legs are %s and %s", out.JSON(), in.JSON())
 		}
 		if string(out.Data) != `{"transferId":"trf-4","to":"b","amount":40}` || string(in.Data) != `{"transferId":"trf-4","from":"a","amount":40}` {
 			t.Fatalf("the legs hold %s and %s", out.Data, in.Data)
@@ -58,6 +60,8 @@ func TestABatch(t *testing.T) {
 		if got := w.must(r)[0].Answer; got.Replayed || got.Version != 2 {
 			t.Fatalf("got %+v", got)
 		}
+		r.Key = "too late"
+		wantErr(t, w.step(r)[0].Err, ErrVersionMismatch)
 	})
 	t.Run("a dry run decides and writes nothing", func(t *testing.T) {
 		w := newWorld(t)
@@ -95,6 +99,7 @@ func TestABatch(t *testing.T) {
 }
 
 func TestRecordedTimeRisesWhateverTheClockDoes(t *testing.T) {
+	faulttable.Covers(t, "F41", faulttable.Memory)
 	w := newWorld(t)
 	w.must(w.create("a"), w.deposit("a", 1))
 	w.setClock(w.now.Add(-time.Hour))
@@ -112,6 +117,7 @@ func TestRecordedTimeRisesWhateverTheClockDoes(t *testing.T) {
 }
 
 func TestARetry(t *testing.T) {
+	faulttable.Covers(t, "F46", faulttable.Memory)
 	t.Run("gets the first answer again: in the same batch, later, and after a restart", func(t *testing.T) {
 		w := newWorld(t)
 		w.must(w.create("a"))
@@ -193,6 +199,7 @@ func TestAnAtomicRequest(t *testing.T) {
 }
 
 func TestWhenTheStoreFails(t *testing.T) {
+	faulttable.Covers(t, "F49", faulttable.Memory)
 	t.Run("before anything was written, nothing happened and a retry works", func(t *testing.T) {
 		for name, set := range map[string]func(*faultyStore){
 			"begin":  func(s *faultyStore) { s.set(ports.ErrStoreUnavailable, nil, nil) },
@@ -242,6 +249,7 @@ func TestWhenTheStoreFails(t *testing.T) {
 }
 
 func TestTwoProcessesOnOneStore(t *testing.T) {
+	faulttable.Covers(t, "F12", faulttable.Memory)
 	w := newWorld(t)
 	second := w.again()
 	w.must(w.create("a"), w.create("b"), w.deposit("a", 1000))
@@ -285,6 +293,7 @@ func TestStatesAreBounded(t *testing.T) {
 }
 
 func TestTheQueue(t *testing.T) {
+	faulttable.Covers(t, "F25", faulttable.Memory)
 	t.Run("is bounded: more commands are refused at once, or wait if they can", func(t *testing.T) {
 		w := newWorld(t, func(o *Options) { o.QueueSize = 1 })
 		ctx, cancel := context.WithCancel(context.Background())
@@ -341,7 +350,7 @@ func TestAStreamThatCannotBeReadFailsItsOwnCommandsAlone(t *testing.T) {
 	}
 	w.engine = w.again()
 	got := w.step(w.deposit("a", 1), w.deposit("b", 1))
-	wantErr(t, got[0].Err, ErrStreamUnreadable)
+	wantErr(t, got[0].Err, ErrLaterBuild)
 	if got[1].Err != nil || !errors.Is(got[0].Err, es.ErrUnreadable) {
 		t.Fatalf("got %v and %v", got[0].Err, got[1].Err)
 	}
@@ -371,8 +380,7 @@ func TestARefusalIsDecidedAgainForWhoAsks(t *testing.T) {
 }
 
 func TestAStoreThatHasGoneBackIsNoticedAndNothingRestsOnWhatIsLost(t *testing.T) {
-	w := newWorld(t)
-	standby := newWorld(t)
+	w, standby := newWorld(t), newWorld(t)
 	for _, each := range []*world{w, standby} {
 		each.must(each.create("a"), each.deposit("a", 5))
 	}

@@ -137,7 +137,10 @@ func (s *snapshots) save(ctx context.Context, states []es.Folded) error {
 	if len(all) == 0 {
 		return nil
 	}
-	return s.Store.SaveSnapshots(ctx, all)
+	// gofail: var beforeSnapshotWrite struct{}
+	err := s.Store.SaveSnapshots(ctx, all)
+	// gofail: var afterSnapshotWrite struct{}
+	return err
 }
 
 // unfoldable is the error for an event that cannot be folded into its stream's state.
@@ -150,12 +153,37 @@ func (u *unfoldable) Error() string { return u.err.Error() }
 func (u *unfoldable) Unwrap() error { return u.err }
 
 // fold folds into f those events of its stream that it lacks, up to a position. An event that cannot be folded is
-// ErrStreamUnreadable because of an unfoldable, and f is the state before it.
+// ErrStreamUnreadable or ErrLaterBuild because of an unfoldable, and f is the state before it.
 func (s *snapshots) fold(ctx context.Context, f *es.Folded, upTo es.Position) error {
+	_, err := s.foldPast(ctx, f, upTo)
+	return err
+}
+
+// foldPast is fold, and gives what was read of the stream beyond the position.
+func (s *snapshots) foldPast(ctx context.Context, f *es.Folded, upTo es.Position) (since, error) {
 	p := passage{snapshots: s, f: f, upTo: upTo}
 	err := p.run(ctx)
 	s.offer(p.made)
-	return err
+	return p.since, err
+}
+
+// since is how a stream went on after some position, as far as it was read.
+type since struct {
+	events []es.Recorded
+	all    bool // there was nothing more
+}
+
+// foldNow folds f, which was folded up to where the events begin, on to the end of its stream.
+func (s *snapshots) foldNow(ctx context.Context, f *es.Folded, read since) error {
+	for i := range read.events {
+		if err := s.add(f, &read.events[i]); err != nil {
+			return unreadable(&unfoldable{&read.events[i], err})
+		}
+	}
+	if read.all {
+		return nil
+	}
+	return s.fold(ctx, f, toHead)
 }
 
 // add is the registry's Fold with a panic of a module turned into an error.
@@ -173,8 +201,9 @@ type passage struct {
 	*snapshots
 	f      *es.Folded
 	upTo   es.Position
-	stride int           // events that are read at first, and behind a snapshot
-	made   []es.Folded   // to be kept
+	stride int         // events that are read at first, and behind a snapshot
+	made   []es.Folded // to be kept
+	since  since
 	broken []es.Position // where a snapshot has to be made again
 }
 
@@ -189,12 +218,19 @@ func (p *passage) run(ctx context.Context) error {
 	for limit := p.stride; ; limit = min(2*limit, pageSize) {
 		if !look || p.f.Position >= p.archived.At() {
 			page, err := p.Store.ReadStream(ctx, p.f.Stream, p.f.Version, limit)
-			if err != nil {
+			switch {
+			case look && (errors.Is(err, ports.ErrArchiveUnavailable) || errors.Is(err, ports.ErrArchiveMissing)):
+				if err := p.seeArchived(ctx); err != nil { // more lies there than this process knew of: a snapshot may do
+					return err
+				}
+			case err != nil:
 				return err
-			}
-			last := len(page) < limit
-			if done, err := p.take(page); err != nil || done || last {
-				return err
+			default:
+				last := len(page) < limit
+				if done, err := p.take(page); err != nil || done || last {
+					p.since.all = last && err == nil
+					return err
+				}
 			}
 		}
 		if look {
@@ -206,7 +242,9 @@ func (p *passage) run(ctx context.Context) error {
 			if found {
 				p.made = p.made[:0] // lies before the snapshot
 			}
-			if done, err := p.take(page); err != nil || done || found && len(page) < p.stride {
+			last := found && len(page) < p.stride
+			if done, err := p.take(page); err != nil || done || last {
+				p.since.all = last && err == nil
 				return err
 			}
 		}
@@ -218,6 +256,7 @@ func (p *passage) take(page []es.Recorded) (done bool, err error) {
 	for i := range page {
 		rec, before := &page[i], p.f.Version
 		if rec.Position > p.upTo {
+			p.since.events = page[i:]
 			return true, nil
 		}
 		if err := p.add(p.f, rec); err != nil {
@@ -251,13 +290,13 @@ func (p *passage) nearest(ctx context.Context) (after []es.Recorded, found bool,
 		}
 		f, unfit := p.parse(kept, upTo)
 		if unfit == nil {
-			page, err := p.Store.ReadStream(ctx, p.f.Stream, f.Version-1, p.stride+1)
+			page, fits, err := p.following(ctx, &f)
 			if err != nil {
 				return nil, false, err
 			}
-			if len(page) > 0 && page[0].Position == f.Position && page[0].Hash == f.Hash && page[0].RecordedAt.Equal(f.UpdatedAt) {
+			if fits {
 				*p.f = f
-				return page[1:], true, nil
+				return page, true, nil
 			}
 			unfit = fmt.Errorf("engine: it was made after version %d at position %d, where the store has no such event", f.Version, f.Position)
 		}
@@ -268,13 +307,29 @@ func (p *passage) nearest(ctx context.Context) (after []es.Recorded, found bool,
 	return nil, false, nil
 }
 
+// following gives the events that follow a snapshot, and whether the event that it was made after is that of the store. Where that one
+// lies in the archive, the next one tells, as its hash is made with the one before: an archive is slow, and may be away.
+func (p *passage) following(ctx context.Context, f *es.Folded) (page []es.Recorded, fits bool, err error) {
+	if f.Position <= p.archived.At() {
+		page, err = p.Store.ReadStream(ctx, p.f.Stream, f.Version, p.stride)
+		if err != nil || len(page) > 0 {
+			return page, err == nil && page[0].Hash == page[0].HashAfter(f.Hash), err
+		}
+	}
+	page, err = p.Store.ReadStream(ctx, p.f.Stream, f.Version-1, p.stride+1)
+	if err != nil || len(page) == 0 {
+		return nil, false, err
+	}
+	return page[1:], page[0].Position == f.Position && page[0].Hash == f.Hash && page[0].RecordedAt.Equal(f.UpdatedAt), nil
+}
+
 // parse reads a snapshot and holds it against what it was asked for and what is known of the stream.
 func (p *passage) parse(kept *ports.Snapshot, upTo es.Position) (es.Folded, error) {
 	f, err := p.Registry.ParseSnapshot(p.f.Stream, kept.Body)
 	switch {
 	case err != nil:
 		return f, err
-	case f.Position != kept.Position || f.Position > upTo || f.Version <= p.f.Version || !f.CreatedAt.Equal(p.f.CreatedAt):
+	case f.Position != kept.Position || f.Position > upTo || f.Version <= p.f.Version, p.f.Version > 0 && !f.CreatedAt.Equal(p.f.CreatedAt):
 		return f, fmt.Errorf("engine: it is of version %d at position %d of a stream that began at %v", f.Version, f.Position, f.CreatedAt)
 	}
 	return f, nil

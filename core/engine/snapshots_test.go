@@ -14,6 +14,7 @@ import (
 
 	"daybook/core/es"
 	"daybook/core/ports"
+	"daybook/test/faulttable"
 )
 
 const every = 10 // events between snapshots in these tests
@@ -225,6 +226,7 @@ func (w *world) wantFailures(work ...string) {
 }
 
 func TestABadSnapshotIsIgnoredAndMadeAgain(t *testing.T) {
+	faulttable.Covers(t, "F21", faulttable.Memory)
 	w, s := newLongWorld(t, 55)
 	past := w.past("a")
 	good := s.kept[50].Body

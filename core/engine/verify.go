@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -120,8 +121,8 @@ func (v *Verification) next(ctx context.Context, size es.Position) error {
 	at := v.Verified.Size
 	limit := int(min(size-at, pageSize))
 	page, err := v.History.ReadFeed(ctx, at, limit)
-	if err != nil && fault.KindOf(err) == fault.Internal && ctx.Err() == nil {
-		if page, err = v.oneByOne(ctx, at, limit); err != nil {
+	if damaged(err) {
+		if page, err = v.oneByOne(ctx, at, limit); damaged(err) {
 			if broken := v.take(ctx, page); broken != nil {
 				return broken
 			}
@@ -138,6 +139,13 @@ func (v *Verification) next(ctx context.Context, size es.Position) error {
 		return &TamperedError{Event: v.Verified.Size + 1, What: fmt.Sprintf("the end is missing: the seal is over %d events", size)}
 	}
 	return nil
+}
+
+// damaged reports whether a history has found that it cannot give an event as it was written, which a store says with an Internal
+// fault. Any other error says nothing of the events, such as that of a server which went away.
+func damaged(err error) bool {
+	f := (*fault.Fault)(nil)
+	return errors.As(err, &f) && f.Kind == fault.Internal
 }
 
 // oneByOne reads what can be read of a page.
@@ -209,7 +217,7 @@ func (v *Verification) end(ctx context.Context, e *es.Recorded) (es.Hash, error)
 	switch {
 	case err == nil && len(before) > 0:
 		return before[0].Hash, nil
-	case err == nil || fault.KindOf(err) == fault.Internal:
+	case err == nil || damaged(err):
 		err = &TamperedError{Event: e.Position, Stream: e.Stream, Version: e.Version, What: "the version before it is missing, or not as it was written", Err: err}
 	}
 	return es.Hash{}, err

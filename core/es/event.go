@@ -50,7 +50,7 @@ type Recorded struct {
 	Data        []byte    // a JSON object, exactly as it was written
 	Metadata    []byte    // a JSON object: who, why, in answer to what
 	Hash        Hash      // see Seal; zero until then
-	Raw         []byte    // the whole event as JSON, as AppendJSON writes it; nil until a store has taken or given it
+	raw         []byte    // the whole event as JSON, where that is at hand already
 }
 
 // Metadata says where an event came from. All fields are optional but Principal.
@@ -79,8 +79,28 @@ func (m *Metadata) AppendJSON(dst []byte) []byte {
 	return append(dst, '}')
 }
 
+// Forgotten reports whether this is but the place of an event: what it said is in an archive now.
+func (r *Recorded) Forgotten() bool { return r.Data == nil }
+
+// JSON is the event as AppendJSON writes it. It must not be written to: the event may share it.
+func (r *Recorded) JSON() []byte {
+	if r.raw != nil {
+		return r.raw
+	}
+	return r.AppendJSON(make([]byte, 0, r.jsonRoom()))
+}
+
+// jsonRoom is more than the length of the event as JSON, if its names need no escapes.
+func (r *Recorded) jsonRoom() int {
+	const members = 464 // their names, the numbers, times and the hash
+	return members + len(r.Stream) + len(r.Type) + len(r.Data) + len(r.Metadata)
+}
+
 // AppendJSON appends the event as it is stored and shown: one JSON object, fixed order of members, no white space.
 func (r *Recorded) AppendJSON(dst []byte) []byte {
+	if r.raw != nil {
+		return append(dst, r.raw...)
+	}
 	dst = append(dst, `{"id":"evt-`...)
 	dst = strconv.AppendUint(dst, uint64(r.Position), 10)
 	dst = append(dst, `","aggregateId":`...)
@@ -131,7 +151,7 @@ var ErrCorrupt = errors.New("es: these bytes are not a stored event")
 // metadata are taken as they stand, up to the bracket that closes them; Decode reads data.
 func ParseRecorded(raw []byte) (Recorded, error) {
 	s := scanner{b: raw}
-	r := Recorded{Raw: raw}
+	r := Recorded{raw: raw}
 	s.literal(`{"id":"evt-`)
 	id := s.uint()
 	s.literal(`","aggregateId":`)
@@ -190,4 +210,5 @@ type Folded struct {
 	CreatedAt time.Time // recorded time of the first event
 	UpdatedAt time.Time // recorded time of the last event
 	State     any       // the module's state; nil before the first event
+	Spent     Spent     // on the last day on which anything was
 }

@@ -73,6 +73,8 @@ func TestDataIsReadStrictlyButForMembersALaterBuildMayAdd(t *testing.T) {
 		{"null", `{"n":null,"s":"x"}`, `"n" has the wrong type`},
 		{"an integer for a string", `{"n":1,"s":1}`, `"s" has the wrong type`},
 		{"an escape that does not exist", `{"n":1,"s":"\x"}`, `"s" has the wrong type`},
+		{"a string that is not UTF-8", "{\"n\":1,\"s\":\"\x91\"}", `"s" has the wrong type`},
+		{"one with an escape that is not UTF-8", "{\"n\":1,\"s\":\"\\n\x91\"}", `"s" has the wrong type`},
 		{"an integer for a time", `{"n":1,"s":"x","at":1}`, `"at" has the wrong type`},
 		{"a time that is none", `{"n":1,"s":"x","at":"now"}`, `"at" has the wrong type`},
 		{"an empty time", `{"n":1,"s":"x","at":""}`, `"at" has the wrong type`},
@@ -107,8 +109,8 @@ func FuzzDecodeFields(f *testing.F) {
 			return
 		}
 		written := appendFields(nil, formFields, &got)
-		if err := decodeFields(written, formFields, &again); err != nil {
-			t.Errorf("%q was read and written as %q, which cannot be read: %v", data, written, err)
+		if err := decodeFields(written, formFields, &again); err != nil || again != got {
+			t.Errorf("%q was read as %+v and written as %q, which is read as %+v, %v", data, got, written, again, err)
 		}
 	})
 }

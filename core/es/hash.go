@@ -47,30 +47,30 @@ const (
 	nodePrefix = 1
 )
 
-// Seal gives the event its Hash, for a stream whose event before it has the hash previous, and its Raw, which is put into what
+// Seal gives the event its Hash, for a stream whose event before it has the hash previous, and its JSON, which is put into what
 // is left of slab or into new memory, and is never written to again. It returns the slab to go on with.
 //
 // The hash is SHA-256 over a zero byte, the previous hash, the length of the event in 8 bytes, big-endian, and the event as
 // AppendJSON writes it without its hash: every stored field, as it is stored.
 func (r *Recorded) Seal(slab []byte, previous Hash) []byte {
-	if size := sealRoom + len(r.Stream) + len(r.Type) + len(r.Data) + len(r.Metadata); size > cap(slab)-len(slab) {
+	if size := sealRoom + r.jsonRoom(); size > cap(slab)-len(slab) {
 		slab = make([]byte, 0, max(size, min(2*cap(slab), slabSize))) // a batch of one event is not to cost that of many
 	}
 	start := len(slab)
-	r.Hash = Hash{}
+	r.Hash, r.raw = Hash{}, nil
 	slab = append(append(slab, leafPrefix), previous[:]...)
 	event := len(slab) + 8
 	slab = r.AppendJSON(append(slab, make([]byte, 8)...))
 	binary.BigEndian.PutUint64(slab[event-8:], uint64(len(slab)-event))
 	r.Hash = sha256.Sum256(slab[start:])
 	slab = appendHash(slab[:len(slab)-1], &r.Hash)
-	r.Raw = slab[event:len(slab):len(slab)]
+	r.raw = slab[event:len(slab):len(slab)]
 	return slab
 }
 
 const (
-	slabSize = 64 << 10 // bounds how much memory one event that somebody keeps can keep from being freed
-	sealRoom = 512      // more than what is added to the texts of an event
+	slabSize = 64 << 10            // bounds how much memory one event that somebody keeps can keep from being freed
+	sealRoom = 1 + sha256.Size + 8 // before it: the prefix, the previous hash, and the length
 )
 
 // appendHash ends an event with its hash.
@@ -80,9 +80,10 @@ func appendHash(dst []byte, h *Hash) []byte {
 	return append(dst, `"}`...)
 }
 
-// HashAfter is the hash that the event must have, by its Raw, when the one before it in its stream has the hash previous.
+// HashAfter is the hash that the event must have, by its JSON, when the one before it in its stream has the hash previous.
 func (r *Recorded) HashAfter(previous Hash) Hash {
-	bare := r.Raw[:len(r.Raw)-1]
+	bare := r.JSON()
+	bare = bare[:len(bare)-1]
 	if r.Hash != (Hash{}) {
 		bare = bare[:len(bare)-hashLength]
 	}

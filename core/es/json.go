@@ -282,7 +282,7 @@ func setFromJSON(slot any, value []byte, escaped bool) bool {
 		var canonical [20]byte // JSON has no +1 and no 01
 		return err == nil && string(strconv.AppendInt(canonical[:0], n, 10)) == string(value)
 	case *string:
-		if len(value) < 2 || value[0] != '"' {
+		if len(value) < 2 || value[0] != '"' || !utf8.Valid(value) {
 			return false
 		}
 		if !escaped {

@@ -54,12 +54,22 @@ func TestRecordedIsReadBackAsItWasWritten(t *testing.T) {
 		if !json.Valid(raw) {
 			t.Fatalf("not JSON: %s", raw)
 		}
-		want.Raw = raw
 		got, err := es.ParseRecorded(raw)
-		if err != nil || !reflect.DeepEqual(got, want) {
+		if err != nil || string(got.JSON()) != string(raw) {
+			t.Fatalf("read back as\n%s (%v), was\n%s", got.JSON(), err, raw)
+		}
+		if got = withoutJSON(&got); !reflect.DeepEqual(got, want) {
 			t.Fatalf("read back as\n%+v (%v), was\n%+v", got, err, want)
 		}
 	})
+}
+
+// withoutJSON is the event as one that has to be written yet.
+func withoutJSON(e *es.Recorded) es.Recorded {
+	return es.Recorded{
+		Stream: e.Stream, Version: e.Version, Position: e.Position, Type: e.Type, Schema: e.Schema,
+		EffectiveAt: e.EffectiveAt, RecordedAt: e.RecordedAt, Data: e.Data, Metadata: e.Metadata, Hash: e.Hash,
+	}
 }
 
 func FuzzParseRecorded(f *testing.F) {
@@ -74,7 +84,8 @@ func FuzzParseRecorded(f *testing.F) {
 			}
 			return
 		}
-		if again := rec.AppendJSON(nil); string(again) != string(raw) {
+		written := withoutJSON(&rec)
+		if again := written.AppendJSON(nil); string(again) != string(raw) {
 			t.Errorf("%q was accepted and is written again as %q", raw, again)
 		}
 	})

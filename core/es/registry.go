@@ -182,7 +182,10 @@ func (r *Registry) FoldDecoded(f *Folded, rec *Recorded, e Event) error {
 	if rec.Version != f.Version+1 {
 		return fmt.Errorf("%w: %s is version %d of %s, which is at version %d", ErrCorrupt, rec.Position.EventID(), rec.Version, rec.Stream, f.Version)
 	}
-	f.State = r.events[rec.Type].module.Apply(f.State, e)
+	m := r.events[rec.Type].module
+	spent := f.Spent.after(m, f.State, rec, e)
+	f.State = m.Apply(f.State, e)
+	f.Spent = spent
 	if f.Version == 0 {
 		f.Stream, f.CreatedAt = rec.Stream, rec.RecordedAt
 	}

@@ -87,7 +87,7 @@ var ErrSnapshotShape = errors.New("es: the snapshot was made by a build whose st
 var errSnapshot = errors.New("es: these bytes are not a snapshot as it was written")
 
 // snapshotForm is the first byte of a snapshot. A later form may carry more.
-const snapshotForm = 2
+const snapshotForm = 3
 
 // KeepsSnapshots reports whether states of the stream can be kept in snapshots.
 func (r *Registry) KeepsSnapshots(s StreamID) bool {
@@ -96,7 +96,7 @@ func (r *Registry) KeepsSnapshots(s StreamID) bool {
 }
 
 // AppendSnapshot appends the snapshot of a stream's state: the form; the shape; stream, version and position; the hash
-// of the event there; the times in microseconds; the state; and a checksum of all of it.
+// of the event there; the times in microseconds; what was spent, and on which day; the state; and a checksum of all of it.
 func (r *Registry) AppendSnapshot(dst []byte, f *Folded) ([]byte, error) {
 	if !r.KeepsSnapshots(f.Stream) {
 		return dst, fmt.Errorf("es: states of %s are not kept in snapshots", f.Stream)
@@ -112,6 +112,7 @@ func (r *Registry) AppendSnapshot(dst []byte, f *Folded) ([]byte, error) {
 	dst = append(binary.AppendUvarint(dst, uint64(f.Position)), f.Hash[:]...)
 	dst = binary.AppendVarint(dst, f.CreatedAt.UnixMicro())
 	dst = binary.AppendVarint(dst, f.UpdatedAt.UnixMicro())
+	dst = binary.AppendVarint(binary.AppendVarint(dst, f.Spent.Day), f.Spent.Amount)
 	dst = append(binary.AppendUvarint(dst, uint64(len(state))), state...)
 	return end(dst, start), nil
 }
@@ -161,6 +162,7 @@ func (r *Registry) ParseSnapshot(stream StreamID, b []byte) (Folded, error) {
 		return Folded{}, err
 	}
 	f := Folded{Stream: stream, Version: Version(p.uint()), Position: Position(p.uint()), Hash: p.hash(), CreatedAt: p.time(), UpdatedAt: p.time()}
+	f.Spent = Spent{Day: p.int(), Amount: p.int()}
 	state := p.bytes()
 	if p.failed || len(p.b) > 0 || f.Version == 0 || f.Position < Position(f.Version) {
 		return Folded{}, errSnapshot

@@ -11,7 +11,7 @@ import (
 	"daybook/core/es"
 )
 
-func accounts(t *testing.T, change ...func(*es.Module)) *es.Registry {
+func accounts(t testing.TB, change ...func(*es.Module)) *es.Registry {
 	t.Helper()
 	m := account.Module(func(string) string { return "" })
 	for _, f := range change {
@@ -32,7 +32,7 @@ func folded() es.Folded {
 	}
 }
 
-func snapshot(t *testing.T, r *es.Registry, f es.Folded) []byte {
+func snapshot(t testing.TB, r *es.Registry, f es.Folded) []byte {
 	t.Helper()
 	b, err := r.AppendSnapshot(nil, &f)
 	if err != nil {

@@ -99,8 +99,8 @@ func TestTheHashOfAnEventIsFrozen(t *testing.T) {
 	if want := es.Hash(sha256.Sum256(leaf)); e.Hash != want || len(storedEvent) > 255 {
 		t.Errorf("the hash is %s, want %s", e.Hash, want)
 	}
-	if want := storedEvent[:len(storedEvent)-1] + `,"hash":"` + hex.EncodeToString(e.Hash[:]) + `"}`; string(e.Raw) != want {
-		t.Errorf("the event is\n%s\nwant\n%s", e.Raw, want)
+	if want := storedEvent[:len(storedEvent)-1] + `,"hash":"` + hex.EncodeToString(e.Hash[:]) + `"}`; string(e.JSON()) != want {
+		t.Errorf("the event is\n%s\nwant\n%s", e.JSON(), want)
 	}
 }
 
@@ -112,9 +112,9 @@ func TestAnyChangeOfAnEventOrOfWhatIsBeforeItChangesItsHash(t *testing.T) {
 		}
 		previous := es.Hash(rapid.SliceOfN(rapid.Byte(), 32, 32).Draw(t, "previous"))
 		e.Seal(nil, previous)
-		stored, err := es.ParseRecorded(e.Raw)
+		stored, err := es.ParseRecorded(e.JSON())
 		if err != nil || stored.Hash != e.Hash || stored.HashAfter(previous) != e.Hash {
-			t.Fatalf("%s has the hash %s (%v)", e.Raw, stored.HashAfter(previous), err)
+			t.Fatalf("%s has the hash %s (%v)", e.JSON(), stored.HashAfter(previous), err)
 		}
 		previous[rapid.IntRange(0, 31).Draw(t, "of the one before")] ^= 1
 		if stored.HashAfter(previous) == e.Hash {
@@ -122,10 +122,10 @@ func TestAnyChangeOfAnEventOrOfWhatIsBeforeItChangesItsHash(t *testing.T) {
 		}
 		previous = es.Hash{}
 		e.Seal(nil, previous)
-		raw := bytes.Clone(e.Raw)
+		raw := bytes.Clone(e.JSON())
 		raw[rapid.IntRange(0, len(raw)-1).Draw(t, "byte")] ^= 1 << rapid.IntRange(0, 7).Draw(t, "bit")
 		if changed, err := es.ParseRecorded(raw); err == nil && changed.Hash == changed.HashAfter(previous) {
-			t.Errorf("%s was changed to\n%s and nobody can tell", e.Raw, raw)
+			t.Errorf("%s was changed to\n%s and nobody can tell", e.JSON(), raw)
 		}
 	})
 }

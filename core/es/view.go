@@ -83,7 +83,7 @@ func (v Value) Compare(w Value) int {
 // Document is one stream as a view shows it.
 type Document struct {
 	ID      string
-	Version Version  // of the stream that it reflects
+	Version Version  // of the stream that it reflects; of a parked one, that of the event since which it waits
 	Values  []Value  // one per field of the view
 	Readers []string // the subjects whose own it is, the owner first; nil: nobody's
 	Parked  string   // why the stream's next event could not be projected; "" while all is well

@@ -38,6 +38,8 @@ type Archive interface {
 	PositionAt(ctx context.Context, t time.Time) (es.Position, error)
 	// Check reads every file whole and compares it with the hash kept of it; done is told the position it has got to.
 	Check(ctx context.Context, done func(es.Position)) error
+	// Healthy is nil if it can be used now. It asks for little, however much the archive holds.
+	Healthy(ctx context.Context) error
 	// Close ends all use. Closing twice is no error.
 	Close() error
 }

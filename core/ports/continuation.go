@@ -52,7 +52,7 @@ func (c *Continuation) Take(e *es.Recorded) error {
 		return ErrBatchRefused.Say("The recorded time of position %d, %s, does not rise after %s; nothing was written.", e.Position, at, c.Last)
 	}
 	c.slab = e.Seal(c.slab, end.Hash)
-	if parsed, err := es.ParseRecorded(e.Raw); err != nil || parsed.Stream != e.Stream || parsed.Type != e.Type {
+	if parsed, err := es.ParseRecorded(e.JSON()); err != nil || parsed.Stream != e.Stream || parsed.Type != e.Type {
 		return ErrBatchRefused.Say("Version %d of %s could not be read back; nothing was written.", e.Version, e.Stream).Because(err)
 	}
 	c.Nodes = c.Tree.Add(e.Hash, c.Nodes)
