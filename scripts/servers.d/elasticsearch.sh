@@ -102,10 +102,10 @@ begin() {
     --module-path "$program/lib" --add-modules=org.elasticsearch.server,jdk.net,jdk.management \
     -cp "$program/launcher" EsLauncher "$program" "http.port=$1" "path.data=$dir/data" "path.logs=$dir"
   echo "$SPAWNED" >elasticsearch.pid
-  wait_until 90 answers_or_ended "$1" "$SPAWNED" && answers "$1" && return 0
+  wait_until 240 answers_or_ended "$1" "$SPAWNED" && answers "$1" && return 0
   tail -n 20 "$dir/server.log" >&2 || true
   end KILL
-  die "ended, or did not answer within 90 s; see $dir/server.log"
+  die "ended, or did not answer within 240 s; see $dir/server.log"
 }
 
 answers_or_ended() { answers "$1" || ended "$2"; }

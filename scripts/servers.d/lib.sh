@@ -81,7 +81,7 @@ own_dir() {
 # lock DIR: one start or stop at a time in each folder.
 lock() {
   exec 9>"$1/.lock" || die "cannot write '$1/.lock'"
-  flock -w 120 9 || die "another start or stop in '$1' has taken longer than 120 s"
+  flock -w 300 9 || die "another start or stop in '$1' has taken longer than 300 s"
 }
 
 # wait_until SECONDS COMMAND... asks every 0.1 s; false when the time is over.

@@ -43,10 +43,10 @@ begin() {
   wait_until 10 listening $(($1 + 2)) || die "epmd did not come up; see $dir/start.log"
   spawn "$OWNER" "$dir/start.log" $BIN/rabbitmq-server
   echo "$SPAWNED" >rabbitmq.pid
-  wait_until 90 answers_or_ended "$1" "$SPAWNED" && answers "$1" && return 0
+  wait_until 240 answers_or_ended "$1" "$SPAWNED" && answers "$1" && return 0
   tail -n 15 "$dir/start.log" >&2 || true
   end KILL
-  die "ended, or did not answer within 90 s; see $dir/log/rabbit.log"
+  die "ended, or did not answer within 240 s; see $dir/log/rabbit.log"
 }
 
 answers_or_ended() { answers "$1" || ended "$2"; }

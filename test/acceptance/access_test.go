@@ -139,7 +139,9 @@ func TestTLSIsServedFromFiles(t *testing.T) {
 	pool := writeCertificate(t, dir)
 	var key string
 	base := guard(t, &key)
+	var own app.Config
 	d := begin(t, func(c *app.Config) {
+		defer func() { own = *c }()
 		base(c)
 		c.HTTP.TLS.Cert, c.HTTP.TLS.Key = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
 		c.Admin.Addr = "127.0.0.1:0"
@@ -174,6 +176,18 @@ func TestTLSIsServedFromFiles(t *testing.T) {
 	if _, body := get(d.app.AdminURL() + "/metrics"); !strings.Contains(body, "daybook_tls_certificate_expiry_timestamp_seconds ") {
 		t.Error("there is no metric of when the certificate expires")
 	}
+	own.HTTP.Addr = strings.TrimPrefix(d.url, "https://") // as a health check in the same container asks
+	at, known, err := app.Reach(own)
+	if err != nil {
+		t.Fatal(err)
+	}
+	checking := &http.Transport{TLSClientConfig: known}
+	defer checking.CloseIdleConnections()
+	ready, err := (&http.Client{Transport: checking}).Get(at + "/livez") //nolint:noctx // of a test's own server
+	if err != nil || ready.StatusCode != http.StatusOK {
+		t.Fatalf("the server's own health check: %v, %v", ready, err)
+	}
+	_ = ready.Body.Close()
 	plain, err := http.NewRequestWithContext(t.Context(), http.MethodGet, strings.Replace(d.url, "https", "http", 1)+"/v1/status", nil)
 	if err != nil {
 		t.Fatal(err)

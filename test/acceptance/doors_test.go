@@ -14,6 +14,7 @@ import (
 	"daybook/core/es"
 	"daybook/core/fault"
 	"daybook/core/ports"
+	"daybook/test/faulttable"
 	"daybook/test/voucher"
 )
 
@@ -78,6 +79,7 @@ func TestOneCommandThroughEveryDoorHasOneEffect(t *testing.T) {
 }
 
 func TestAMessage(t *testing.T) {
+	faulttable.Covers(t, "F36", faulttable.Memory)
 	d := start(t, nil)
 	replies, dead := d.listen("my.replies"), d.listen(ports.DeadLetters(msgapi.Topic("daybook")))
 	answered := map[string]string{msgapi.HeaderReplyTo: "my.replies"}

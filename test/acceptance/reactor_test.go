@@ -9,10 +9,12 @@ import (
 
 	"daybook/app"
 	"daybook/core/engine"
+	"daybook/test/faulttable"
 	"daybook/test/notifier"
 )
 
 func TestAReactorIsToldOnceMoreAfterAFailureAndNeverByARebuild(t *testing.T) {
+	faulttable.Covers(t, "F55", faulttable.Embedded)
 	var failing atomic.Bool
 	told := make(chan string, 10)
 	outside := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

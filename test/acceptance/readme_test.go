@@ -62,7 +62,8 @@ func TestEveryCommandOfTheReadmeWorksAsWritten(t *testing.T) {
 		`"balance":1370`,                                           // found in the list
 		"so it needs --auth.mode required", "refused, exit code 8", // the address that others reach
 		`{"account":"acc-1","version":1,`, `"code":"unauthenticated"`, "(forbidden)", "refused, exit code 5", " 429 ",
-		"of tina has ended.", "was revoked", "no credential was sent", "no tokens are taken here", "forbidden", "KeyRevoked", // the audit log
+		"of tina has ended.", "was revoked", "no credential was sent", "no tokens are taken here", "forbidden", "KeyRevoked", "she has left", "GET /v1/admin/audit", // the audit log
+		"guarantees hold on store.driver pebble",
 		"The configuration is right.",
 		"2        2       5              0        1         0", // the import
 		"2        0       0              5        1         0", // and the same again

@@ -7,11 +7,13 @@ import (
 	"testing"
 
 	"daybook/app"
+	"daybook/test/faulttable"
 	"daybook/test/servers"
 )
 
 // A store is restored from a backup, and views in Elasticsearch know what happened after it.
 func TestViewsNoticeThatTheStoreWasRestored(t *testing.T) {
+	faulttable.Covers(t, "F63", faulttable.Embedded)
 	elastic, index := servers.Elastic(t), servers.ElasticPrefix(t)
 	folder := t.TempDir()
 	on := func(store string) func(*app.Config) {

@@ -10,6 +10,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"daybook/test/faulttable"
 )
 
 // The folder upgrade holds what a build from before accounts had owners' names wrote and answered: its embedded store, packed when
@@ -72,6 +74,7 @@ func unsealed(t *testing.T, d *daybook) (feed string, count int) {
 }
 
 func TestTheStoreOfTheBuildBeforeIsReadAsItIsAndGoesOn(t *testing.T) {
+	faulttable.Covers(t, "F59", faulttable.Embedded)
 	dir := unpacked(t)
 	d := start(t, onPebble(dir))
 	same := func(path, file string, change func(string) string) {

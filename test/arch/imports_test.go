@@ -43,6 +43,7 @@ var homes = map[string][]string{
 	"github.com/stretchr/testify":       {},
 	"github.com/ThreeDotsLabs":          {"adapters/*bus", "adapters/msgapi"},
 	"go.opentelemetry.io":               {"adapters/oteltracer"},
+	"go.etcd.io":                        {},
 	"go.uber.org/goleak":                {},
 	"gocloud.dev":                       {"adapters/archive"},
 	"golang.org/x/time":                 {"adapters/httpapi"},

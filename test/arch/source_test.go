@@ -174,3 +174,24 @@ func TestFilesAreShortEnoughToRead(t *testing.T) {
 		}
 	}
 }
+
+// A reader of bytes that nobody knows to be fuzzed is taken for one that is not.
+func TestEveryFuzzTargetIsListed(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(root, "docs/fuzzing.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := 0
+	for _, s := range sources(t) {
+		for _, d := range s.Decls {
+			if f, ok := d.(*ast.FuncDecl); ok && s.isTest() && strings.HasPrefix(f.Name.Name, "Fuzz") {
+				if found++; !strings.Contains(string(text), "`"+f.Name.Name+"` `"+s.folder()+"`") {
+					t.Errorf("%s: docs/fuzzing.md does not list %s of %s", s.at(f), f.Name.Name, s.folder())
+				}
+			}
+		}
+	}
+	if listed := strings.Count(string(text), "| `Fuzz"); listed != found {
+		t.Errorf("docs/fuzzing.md lists %d targets, and there are %d", listed, found)
+	}
+}

@@ -1,6 +1,6 @@
 // Package books is what tests hold a ledger against, whatever they did to it: the events of the whole store, what follows from them,
 // and what clients were told. It knows nothing of how events were read or commands sent, so the simulation and the tests of the real
-// program use it alike.
+// program use it alike. The numbers in brackets are those of the invariants at cluster.Check.
 package books
 
 import (
@@ -20,6 +20,7 @@ type Event struct {
 	Version     int64
 	Position    int64
 	RecordedAt  time.Time
+	Timestamp   time.Time // when it happened in the world
 	Data        struct {
 		Owner, Currency, TransferID, To, From, Corrects string
 		Amount, OverdraftLimit, Limit                   int64
@@ -47,6 +48,7 @@ type Account struct {
 
 // Books are all events, and what the test itself makes of them.
 type Books struct {
+	After     int64 // the position that the first event comes after
 	Events    []Event
 	Head      int64
 	Accounts  map[string]*Account
@@ -55,9 +57,12 @@ type Books struct {
 }
 
 // Open makes books of the events of a whole store. It is told wrong where positions or versions have a gap, recorded times do not
-// rise, a balance passes its limit, or what one account gives another does not take.
-func Open(events []Event, wrong Wrong) *Books {
-	b := &Books{Events: events, Accounts: map[string]*Account{}, History: map[string][]Account{}, ByCommand: map[string][]*Event{}}
+// rise, a balance passes its limit, or what one account gives another does not take (I5, I6, I10).
+func Open(events []Event, wrong Wrong) *Books { return OpenAfter(0, events, wrong) }
+
+// OpenAfter makes books of the events that a store holds after a position. None is of an account that was there before.
+func OpenAfter(position int64, events []Event, wrong Wrong) *Books {
+	b := &Books{After: position, Head: position, Events: events, Accounts: map[string]*Account{}, History: map[string][]Account{}, ByCommand: map[string][]*Event{}}
 	var before Event
 	for i := range b.Events {
 		e := &b.Events[i]
@@ -129,7 +134,8 @@ func (b *Books) conserve(wrong Wrong) {
 	}
 }
 
-// corrections checks that an entry is taken back once, by its own account and whole; both legs of a transfer, or neither.
+// corrections checks that an entry is taken back once, by its own account, whole, and as of when it happened; both legs of a transfer,
+// or neither.
 func (b *Books) corrections(wrong Wrong) {
 	by := map[string]*Event{}
 	for i := range b.Events {
@@ -138,7 +144,8 @@ func (b *Books) corrections(wrong Wrong) {
 			continue
 		}
 		entry := b.event(e.Data.Corrects)
-		if entry == nil || entry.AggregateID != e.AggregateID || entry.Position >= e.Position || entry.moves() != -e.Data.Amount || by[entry.ID] != nil {
+		if entry == nil || entry.AggregateID != e.AggregateID || entry.Position >= e.Position || entry.moves() != -e.Data.Amount ||
+			!entry.Timestamp.Equal(e.Timestamp) || by[entry.ID] != nil {
 			wrong("position %d corrects nothing: %+v", e.Position, e)
 			continue
 		}
@@ -154,6 +161,16 @@ func (b *Books) corrections(wrong Wrong) {
 	}
 }
 
+// Effective is the balance of an account by what had happened in the world at a moment, of what was known at one of its versions.
+func (b *Books) Effective(account string, at time.Time, known int64) (balance int64) {
+	for i := range b.Events {
+		if e := &b.Events[i]; e.AggregateID == account && e.Version <= known && !e.Timestamp.After(at) {
+			balance += e.moves()
+		}
+	}
+	return balance
+}
+
 // event finds an event by its id; nil if there is none.
 func (b *Books) event(id string) *Event {
 	i := slices.IndexFunc(b.Events, func(e Event) bool { return e.ID == id })
@@ -167,9 +184,9 @@ func (b *Books) event(id string) *Event {
 func (b *Books) otherLeg(e *Event) *Event {
 	switch e.EventType {
 	case "MoneyTransferredOut":
-		return &b.Events[e.Position]
+		return &b.Events[e.Position-b.After]
 	case "MoneyTransferredIn":
-		return &b.Events[e.Position-2]
+		return &b.Events[e.Position-b.After-2]
 	}
 	return nil
 }

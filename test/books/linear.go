@@ -33,7 +33,7 @@ const Forever = math.MaxInt64
 // CheckHistory checks that the history is linearizable: that there is one order of all that was done, in which each op lies between its
 // call and its answer, commands are in the order of their positions, and a ledger that knows nothing of several processes gives just
 // those answers. An op that nobody was told of counts if it has events. The order is that of all accounts together, so that of each
-// account is linearizable too.
+// account is linearizable too (I9).
 func (b *Books) CheckHistory(history []Op, wrong Wrong) {
 	var settled []*Op
 	for _, op := range history {

@@ -1,6 +1,9 @@
 package books
 
-import "fmt"
+import (
+	"fmt"
+	"time"
+)
 
 // Command is what a client wants done. Which fields count depends on the verb.
 type Command struct {
@@ -8,8 +11,9 @@ type Command struct {
 	To                 string // of a transfer
 	Event              string // that is corrected
 	Amount             int64
-	Limit              int64  // how far the account may be overdrawn
-	Expected           *int64 // only at this version
+	Limit              int64     // how far the account may be overdrawn
+	Expected           *int64    // only at this version
+	Effective          time.Time // when it happened in the world; zero: when it is recorded
 }
 
 // Became is what a client knows of a command in the end.
@@ -42,7 +46,7 @@ type Ref struct {
 }
 
 // CheckAnswers holds what clients were told against the books: what was taken is there once, where they were told and with the
-// balance they were told; of all else there is nothing; and nobody else has written. It gives how many of each there are.
+// balance they were told; of all else there is nothing; and nobody else has written (I1 to I4). It gives how many of each there are.
 func (b *Books) CheckAnswers(told map[string]Told, wrong Wrong) map[Became]int {
 	counts := map[Became]int{}
 	for key, c := range told {
@@ -92,6 +96,9 @@ func (b *Books) disagree(c *Told, events []*Event) string {
 		return fmt.Sprintf("its events are at %d to %d", events[0].Position, last)
 	}
 	own := events[0]
+	if !c.Effective.IsZero() && !c.Effective.Equal(own.Timestamp) {
+		return fmt.Sprintf("its event happened at %v", own.Timestamp)
+	}
 	if own.AggregateID != c.Account || own.Version != c.Version || c.Amount != 0 && own.Data.Amount != c.Amount {
 		return fmt.Sprintf("its event is %+v", *own)
 	}

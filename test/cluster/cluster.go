@@ -5,12 +5,16 @@ package cluster
 import (
 	"context"
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"testing"
 	"time"
 )
+
+// Patience is how long anything may take to come, or to be back after a fault: it takes seconds, but other tests may have the machine.
+const Patience = 90 * time.Second
 
 // Build builds the program into the folder, with flags such as -race, and gives its path.
 func Build(dir string, flags ...string) (string, error) {
@@ -28,6 +32,7 @@ func Build(dir string, flags ...string) (string, error) {
 type Cluster struct {
 	t        testing.TB
 	binary   string
+	under    []string
 	env      []string
 	programs []*Program
 }
@@ -38,12 +43,28 @@ func New(t testing.TB, binary string, env ...string) *Cluster {
 	return &Cluster{t: t, binary: binary, env: env}
 }
 
+// Under has the processes that are started from now on run by another command that becomes the program, such as prlimit.
+func (c *Cluster) Under(command ...string) *Cluster {
+	c.under = command
+	return c
+}
+
 // Start starts a process and returns when it listens. env goes before that of the cluster. The process ends with the test.
 func (c *Cluster) Start(name string, env ...string) *Program {
 	c.t.Helper()
-	p := &Program{t: c.t, name: name, binary: c.binary, dir: c.t.TempDir(), env: append(slices.Clone(c.env), env...)}
-	c.programs = append(c.programs, p)
+	p := c.Program(name, env...)
 	p.Start()
+	return p
+}
+
+// Program is a process that was not started yet. It ends with the test.
+func (c *Cluster) Program(name string, env ...string) *Program {
+	c.t.Helper()
+	p := &Program{t: c.t, name: name, binary: c.binary, under: c.under, dir: c.t.TempDir(), env: append(slices.Clone(c.env), env...)}
+	if err := os.Mkdir(p.temporary(), 0o750); err != nil {
+		c.t.Fatal(err)
+	}
+	c.programs = append(c.programs, p)
 	c.t.Cleanup(p.end)
 	return p
 }
@@ -57,13 +78,17 @@ func Within(t testing.TB, limit time.Duration, what string, done func(context.Co
 	began := time.Now()
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
+	var last error // before the time was over, which is the reason of whatever was broken off by that
 	for {
 		err := done(ctx)
 		if err == nil {
 			return time.Since(began)
 		}
+		if last == nil || ctx.Err() == nil {
+			last = err
+		}
 		if !Pass(ctx, 20*time.Millisecond) {
-			t.Fatalf("%s: not within %v: %v", what, limit, err)
+			t.Fatalf("%s: not within %v: %v", what, limit, last)
 		}
 	}
 }

@@ -31,6 +31,8 @@ func Data(c *books.Command) string {
 // Load is what a number of clients send, and what they were told. A client sends a command again, with its key, until it knows
 // what became of it; some give up where they were told that nothing happened.
 type Load struct {
+	Name     string // what its keys and accounts begin with, where it is not the first on its store
+	After    int64  // the position of the last event before it
 	Clients  int
 	Accounts int
 	Pace     time.Duration // between an answer and the next command, at the most
@@ -96,15 +98,15 @@ func (l *Load) Start(t testing.TB) {
 	t.Cleanup(l.Stop)
 	random := rand.New(rand.NewPCG(l.Seed, 0))
 	for n := range l.Accounts {
-		l.carry(ctx, random, books.Command{Key: fmt.Sprint("create-", n), Account: account(n), Verb: "create"})
-		l.carry(ctx, random, books.Command{Key: fmt.Sprint("fill-", n), Account: account(n), Verb: "deposit", Amount: 200})
+		l.carry(ctx, random, books.Command{Key: fmt.Sprint(l.Name, "create-", n), Account: l.account(n), Verb: "create"})
+		l.carry(ctx, random, books.Command{Key: fmt.Sprint(l.Name, "fill-", n), Account: l.account(n), Verb: "deposit", Amount: 200})
 	}
 	l.readers(ctx)
 	for c := range l.Clients {
 		l.all.Go(func() {
 			random := rand.New(rand.NewPCG(l.Seed, uint64(c)+1))
 			for n := 0; ctx.Err() == nil; n++ {
-				l.carry(ctx, random, l.random(random, fmt.Sprintf("%d-%d", c, n)))
+				l.carry(ctx, random, l.random(random, fmt.Sprintf("%s%d-%d", l.Name, c, n)))
 				Pass(ctx, rand.N(l.Pace))
 			}
 		})
@@ -123,7 +125,7 @@ func (l *Load) readers(ctx context.Context) {
 				one, end := context.WithTimeout(ctx, l.Patience)
 				called := time.Since(l.begun)
 				var a books.Account
-				how := read(one, targets[rand.IntN(len(targets))]+"/v1/accounts/"+account(hot)+query, &a)
+				how := read(one, targets[rand.IntN(len(targets))]+"/v1/accounts/"+l.account(hot)+query, &a)
 				end()
 				if ctx.Err() != nil {
 					return
@@ -152,7 +154,8 @@ func or[N int | time.Duration](value *N, otherwise N) {
 	}
 }
 
-func account(n int) string { return fmt.Sprintf("acc-%03d", n) }
+// account is the name of one.
+func (l *Load) account(n int) string { return fmt.Sprintf("%sacc-%03d", l.Name, n) }
 
 // random is any command.
 func (l *Load) random(random *rand.Rand, key string) books.Command {
@@ -162,14 +165,14 @@ func (l *Load) random(random *rand.Rand, key string) books.Command {
 		}
 		return random.IntN(l.Accounts)
 	}
-	c := books.Command{Key: key, Account: account(pick()), Amount: 1 + random.Int64N(100)}
+	c := books.Command{Key: key, Account: l.account(pick()), Amount: 1 + random.Int64N(100)}
 	switch roll := random.IntN(10); {
 	case roll < 4:
 		c.Verb = "deposit"
 	case roll < 7 || l.Accounts == 1:
 		c.Verb = "withdraw"
 	default:
-		c.Verb, c.To = "transfer", account(pick())
+		c.Verb, c.To = "transfer", l.account(pick())
 	}
 	return c
 }
@@ -254,6 +257,13 @@ func (l *Load) Settle(f Final) {
 		l.t.Errorf("the key %s was used twice by the test", f.Key)
 	}
 	l.final[f.Key] = f
+}
+
+// Forget drops what clients did, of a load that was stopped and checked.
+func (l *Load) Forget() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.final, l.history = nil, nil
 }
 
 // Mark begins a spell.

@@ -196,7 +196,7 @@ func placesThenEvents(t *testing.T, what string, got, want []es.Recorded, upTo e
 
 func wantPlace(t *testing.T, what string, e *es.Recorded, p es.Position) {
 	t.Helper()
-	if e.Position != p || e.Raw != nil || e.Data != nil || e.Metadata != nil {
+	if e.Position != p || !e.Forgotten() || e.Metadata != nil {
 		t.Fatalf("%s: position %d was forgotten and is %+v", what, p, e)
 	}
 }
@@ -358,11 +358,11 @@ func eventsOrPlaces(s ports.Store, which int, begun, done *atomic.Uint64) (err e
 	}
 	may := es.Position(begun.Load())
 	for i, e := range events {
-		whole := e.Raw != nil && string(e.Data) == fmt.Sprintf(`{"n":%d}`, e.Version-1)
+		whole := !e.Forgotten() && string(e.Data) == fmt.Sprintf(`{"n":%d}`, e.Version-1)
 		switch {
 		case i > 0 && e.Position <= events[i-1].Position, which > 0 && (e.Version != es.Version(i+1) || e.Stream != stream):
 			return fmt.Errorf("%+v follows %+v", e, events[max(i, 1)-1])
-		case e.Raw != nil && !whole, e.Raw == nil && e.Position > may, e.Raw != nil && e.Position <= must:
+		case !e.Forgotten() && !whole, e.Forgotten() && e.Position > may, !e.Forgotten() && e.Position <= must:
 			return fmt.Errorf("up to %d was forgotten, up to %d may be, and there is %+v", must, may, e)
 		}
 	}

@@ -142,8 +142,8 @@ func byteForByte(t *testing.T, s ports.Store) {
 		if string(got[i].Data) != string(want[i].Data) || string(got[i].Metadata) != string(want[i].Metadata) {
 			t.Errorf("event %d holds %s and %s", i, got[i].Data, got[i].Metadata)
 		}
-		if string(got[i].Raw) != string(want[i].AppendJSON(nil)) {
-			t.Errorf("event %d has the raw form %s", i, got[i].Raw)
+		if string(got[i].JSON()) != string(want[i].AppendJSON(nil)) {
+			t.Errorf("event %d has the raw form %s", i, got[i].JSON())
 		}
 	}
 }

@@ -18,8 +18,8 @@ func sealCases() []storeCase {
 				batch := []es.Recorded{at(p, "a", es.Version(p)), at(p+1, "a", es.Version(p+1)), at(p+2, "a", es.Version(p+2))}
 				writeEvents(t, s, batch...)
 				for i, e := range readFeed(t, s, p-1, 3) {
-					if b := &batch[i]; b.Hash == (es.Hash{}) || b.Hash != e.Hash || string(b.Raw) != string(e.Raw) {
-						t.Errorf("the batch says %s\nthe store  %s", b.Raw, e.Raw)
+					if b := &batch[i]; b.Hash == (es.Hash{}) || b.Hash != e.Hash || string(b.JSON()) != string(e.JSON()) {
+						t.Errorf("the batch says %s\nthe store  %s", b.JSON(), e.JSON())
 					}
 				}
 			}

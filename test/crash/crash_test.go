@@ -1,6 +1,6 @@
-// Package crash kills the real program with SIGKILL while clients use it, starts it again on the same folder, and holds what
-// the clients were told against what is there. It holds tests alone, of the embedded store; those of several processes on
-// real servers are in test/faults.
+// Package crash kills the real program with SIGKILL while clients use it, at any moment and at each of its crash points, starts it
+// again on the same data, and holds what the clients were told against what is there. It holds tests alone, of one process; those of
+// several processes, and of servers and networks that break, are in test/faults.
 package crash
 
 import (
@@ -13,27 +13,25 @@ import (
 	"time"
 
 	"daybook/test/cluster"
+	"daybook/test/faulttable"
 )
-
-// rounds is how often the program is killed.
-const rounds = 6
 
 // takenPerRound is after how many accepted commands it is killed.
 const takenPerRound = 400
 
 // patience is how long anything may take.
-const patience = 30 * time.Second
+const patience = cluster.Patience
 
 func TestNothingIsLostAndNothingIsTwice(t *testing.T) {
+	faulttable.Covers(t, "F6", faulttable.Embedded, again())
 	dies(t, func(p *cluster.Program) { p.Kill() })
 }
 
 // Events are on their way from the store to the archive when the program is killed.
 func TestNothingIsLostOrTwiceThatIsBeingArchived(t *testing.T) {
+	faulttable.Covers(t, "F62", faulttable.Embedded, again())
 	archive := "DAYBOOK_ARCHIVE_URL=file://" + t.TempDir()
-	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d", seed)
-	random := rand.New(rand.NewPCG(seed, 0))
+	random := rand.New(rand.NewPCG(*seed, 0))
 	p := dies(t, func(p *cluster.Program) {
 		asked := make(chan struct{})
 		go func() {
@@ -56,10 +54,7 @@ func TestNothingIsLostOrTwiceThatIsBeingArchived(t *testing.T) {
 		return nil
 	})
 	p.Stop()
-	if out, err := p.Command("verify").CombinedOutput(); err != nil {
-		t.Errorf("verify: %v\n%s", err, out)
-	}
-	p.Start()
+	cluster.CheckVerified(t, p)
 }
 
 // archiveAll asks for everything to be archived that may be.
@@ -77,20 +72,22 @@ func dies(t *testing.T, kill func(*cluster.Program), env ...string) *cluster.Pro
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := cluster.New(t, binary, append(env, "DAYBOOK_STORE_PEBBLE_PATH="+filepath.Join(t.TempDir(), "store"))...).Start("daybook")
-	load := &cluster.Load{Clients: 16, Pace: time.Millisecond, Targets: func() []string { return []string{p.URL()} }}
+	c := cluster.New(t, binary, append(env, "DAYBOOK_STORE_PEBBLE_PATH="+filepath.Join(t.TempDir(), "store"))...)
+	p := c.Start("daybook")
+	load := &cluster.Load{Seed: *seed, Clients: 16, Pace: time.Millisecond, Targets: func() []string { return []string{p.URL()} }}
 	load.Start(t)
-	for range rounds {
+	var slowest time.Duration
+	for range *kills {
 		load.Await(t, takenPerRound, patience)
 		kill(p)
+		began := time.Now()
 		p.Start()
+		cluster.Within(t, patience, "the program is ready", func(ctx context.Context) error { return cluster.Get(ctx, p.URL()+"/readyz", nil) })
+		slowest = max(slowest, time.Since(began))
 	}
+	t.Logf("killed %d times, and ready again after %.2fs at the most", *kills, slowest.Seconds())
 	load.Await(t, takenPerRound, patience)
 	load.Stop()
-	books := cluster.ReadBooks(t, p.URL())
-	cluster.CheckAnswers(t, books, load.Finals())
-	cluster.CheckViews(t, books, p.URL(), patience)
-	cluster.CheckHistory(t, books, load)
-	cluster.CheckReplays(t, p.URL(), load.Finals())
+	c.Check(load, nil, patience, p.URL())
 	return p
 }

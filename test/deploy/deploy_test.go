@@ -105,18 +105,27 @@ func TestTheImageAsksForItsHealthWhereItListens(t *testing.T) {
 			t.Fatalf("%s: %v", text, err)
 		}
 	}
+	// the health check reads the environment alone, so all settings must stand there
+	if !slices.Equal(command, []string{"serve"}) || !slices.Equal(health, []string{"/usr/bin/daybook", "health", "--own"}) {
+		t.Fatalf("the image runs %v and asks for its health with %v", command, health)
+	}
+	environ := strings.Fields(find(t, "Dockerfile", `^ENV (.*)$`))
 	flags := pflag.NewFlagSet("serve", pflag.ContinueOnError)
 	app.Flags(flags)
-	if err := flags.Parse(command[1:]); err != nil {
-		t.Fatal(err)
-	}
-	c, _, err := app.Load(flags, nil)
+	c, _, err := app.Load(flags, environ)
 	if err != nil {
 		t.Fatal(err)
 	}
+	asks, tls, err := app.Reach(c)
+	if err != nil || tls != nil {
+		t.Fatal(tls, err)
+	}
 	expose := find(t, "Dockerfile", `^EXPOSE (\d+)$`)
-	if listens := portOf(t, c.HTTP.Addr); listens != expose || listens != healthPort(t, health) {
-		t.Errorf("the image listens on %s, exposes %s and asks for its health at %s", listens, expose, healthPort(t, health))
+	if listens := portOf(t, c.HTTP.Addr); listens != expose || asks != "http://127.0.0.1:"+listens {
+		t.Errorf("the image listens on %s, exposes %s and asks for its health at %s", listens, expose, asks)
+	}
+	if c.Auth.Mode != "required" {
+		t.Error("the image lets everybody in")
 	}
 	if own := readCompose(t).Services["daybook"].Healthcheck.Test; !slices.Equal(own[1:], health) {
 		t.Errorf("compose asks %v for Daybook's health, the image %v", own, health)

@@ -3,6 +3,7 @@ package deploy
 import (
 	"net/url"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -74,8 +75,8 @@ func TestComposePublishesWhereDaybookListens(t *testing.T) {
 	if !published[portOf(t, c.HTTP.Addr)] || !published[portOf(t, c.Admin.Addr)] || len(published) != 2 {
 		t.Errorf("compose publishes %v, Daybook listens on %s and %s", daybook.Ports, c.HTTP.Addr, c.Admin.Addr)
 	}
-	if healthPort(t, daybook.Healthcheck.Test) != portOf(t, c.HTTP.Addr) {
-		t.Errorf("the health is asked for with %v, Daybook listens on %s", daybook.Healthcheck.Test, c.HTTP.Addr)
+	if file := daybook.Environment["DAYBOOK_CONFIG"]; !slices.Equal(daybook.Command, []string{"serve", "--config", file}) || !slices.Contains(daybook.Healthcheck.Test, "--own") {
+		t.Errorf("Daybook runs as %v, and %v looks for it with the configuration %q", daybook.Command, daybook.Healthcheck.Test, file)
 	}
 }
 

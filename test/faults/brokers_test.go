@@ -6,13 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
 
 	"daybook/test/cluster"
+	"daybook/test/faulttable"
 	"daybook/test/servers"
 )
 
@@ -26,6 +26,7 @@ func undisturbed(t *testing.T, s cluster.Spell) {
 
 func TestRabbitMQKilledUnderLoadComesBack(t *testing.T) {
 	t.Parallel()
+	faulttable.Covers(t, "F31", faulttable.Production, again())
 	server := servers.Private(t, "rabbitmq")
 	w := prepare(t, place{rabbit: server.URL()})
 	w.pace = moment / 10 // its start takes the processor for itself
@@ -42,6 +43,8 @@ func TestRabbitMQKilledUnderLoadComesBack(t *testing.T) {
 
 func TestTheNetworkToRabbitMQFails(t *testing.T) {
 	t.Parallel()
+	faulttable.Covers(t, "F31", faulttable.Production, again())
+	faulttable.Covers(t, "F34", faulttable.Production, again())
 	w := prepare(t, place{})
 	n := between(t, w.broker)
 	w.through(place{rabbit: n.host()})
@@ -58,7 +61,7 @@ func TestTheNetworkToRabbitMQFails(t *testing.T) {
 			end()
 		}))
 		undisturbed(t, w.during("connections to RabbitMQ are reset", func() {
-			end := n.suffer("reset_peer", `"timeout":200`, "downstream")
+			end := n.reset()
 			w.lasts(moment)
 			end()
 		}))
@@ -106,6 +109,7 @@ func TestTheNetworkToElasticsearchFails(t *testing.T) {
 
 func TestIndicesThatAreDeletedUnderLoadAreFilledAgain(t *testing.T) {
 	t.Parallel()
+	faulttable.Covers(t, "F57", faulttable.Production, again())
 	w := start(t)
 	for range times(1) {
 		for _, what := range []string{"accounts", "progress"} {
@@ -200,13 +204,9 @@ func TestViewsFollowThoughTheBusIsAwayWhenTheirProjectorChanges(t *testing.T) {
 
 func TestAProcessThatStartsWithoutItsBusAnswersAndStopsAllTheSame(t *testing.T) {
 	t.Parallel()
-	nobody, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	nobody.Close()
+	faulttable.Covers(t, "F65", faulttable.RabbitMQ)
 	p := cluster.New(t, binary(t), "DAYBOOK_STORE_DRIVER=memory", "DAYBOOK_BUS_DRIVER=rabbitmq",
-		"DAYBOOK_BUS_RABBITMQ_URL=amqp://"+nobody.Addr().String()).Start("all roles")
+		"DAYBOOK_BUS_RABBITMQ_URL=amqp://"+nobody(t)).Start("all roles")
 	ctx, cancel := context.WithTimeout(t.Context(), 5*moment)
 	defer cancel()
 	a := cluster.Post(ctx, p.URL(), "alone/create", `{"owner":"Ada","currency":"EUR"}`, "create")
@@ -214,7 +214,7 @@ func TestAProcessThatStartsWithoutItsBusAnswersAndStopsAllTheSame(t *testing.T) 
 		t.Fatalf("the first command was answered %d %s (%v)", a.Status, a.Body, a.Err)
 	}
 	a = cluster.Post(ctx, p.URL(), "alone/deposit", `{"amount":5}`, "deposit")
-	cluster.Within(t, 5*moment, "the view follows", func(ctx context.Context) error {
+	cluster.Within(t, recovery, "the view follows", func(ctx context.Context) error {
 		return cluster.Get(ctx, fmt.Sprintf("%s/v1/accounts/alone?minPosition=%d", p.URL(), a.Position), nil)
 	})
 	began := time.Now()

@@ -66,6 +66,9 @@ func times(ordinary int) int {
 	return ordinary
 }
 
+// again is the flag that repeats the random choices of this run.
+func again() string { return fmt.Sprintf("-faults.seed=%d", *seed) }
+
 // binary is the program.
 func binary(t *testing.T) string {
 	t.Helper()
@@ -96,8 +99,10 @@ type world struct {
 	listener *cluster.Listener
 	random   *rand.Rand
 	unwatch  func()
-	patience time.Duration // of clients; 0: as usual
-	pace     time.Duration // the same
+	settings []string        // of all processes, besides the usual ones
+	balanced func() []string // where clients may send to; nil: to each API process
+	patience time.Duration   // of clients; 0: as usual
+	pace     time.Duration   // the same
 }
 
 // prepare gets the parts of the servers that a world uses, and no processes yet. own are the servers that are not shared.
@@ -152,17 +157,30 @@ const (
 // up starts the processes and the load, and returns when commands are taken.
 func (w *world) up() *world {
 	w.t.Helper()
+	run := func(name string, env ...string) *cluster.Program {
+		return w.cluster.Start(name, append(env, w.settings...)...)
+	}
 	w.apis = []*cluster.Program{
-		w.cluster.Start("api with views in memory", memory, "DAYBOOK_ROLES=api"),
-		w.cluster.Start("api with views in Elasticsearch", elastic, "DAYBOOK_ROLES=api"),
+		run("api with views in memory", memory, "DAYBOOK_ROLES=api"),
+		run("api with views in Elasticsearch", elastic, "DAYBOOK_ROLES=api"),
 	}
 	for _, name := range []string{"first worker", "second worker"} {
-		w.workers = append(w.workers, w.cluster.Start(name, elastic, "DAYBOOK_ROLES=relay,project,messages"))
+		w.workers = append(w.workers, run(name, elastic, "DAYBOOK_ROLES=relay,project,messages"))
 	}
-	w.load = &cluster.Load{Seed: *seed, Targets: w.targets, Patience: w.patience, Pace: w.pace}
-	w.load.Start(w.t)
-	w.load.Await(w.t, 100, 30*time.Second)
+	if w.balanced == nil {
+		w.balanced = w.targets
+	}
+	w.cluster.Rest(recovery)
+	w.begin("", 0)
 	return w
+}
+
+// begin starts a load, and returns when commands are taken. It has a name of its own unless it is the first, and comes after a position.
+func (w *world) begin(name string, after int64) {
+	w.t.Helper()
+	w.load = &cluster.Load{Name: name, After: after, Seed: *seed, Targets: w.balanced, Patience: w.patience, Pace: w.pace}
+	w.load.Start(w.t)
+	w.load.Await(w.t, 100, recovery)
 }
 
 // start is a whole world on the shared servers.
@@ -178,8 +196,8 @@ func (w *world) targets() (urls []string) {
 	return urls
 }
 
-// recover is how long anything may take to be back after a fault, without a restart.
-const recovery = 30 * time.Second
+// recovery is how long anything may take to be back after a fault, without a restart.
+const recovery = cluster.Patience
 
 // settle waits until each process answers, ends the load and holds everything against everything.
 func (w *world) settle() *books.Books {
@@ -191,18 +209,27 @@ func (w *world) settle() *books.Books {
 	}
 	w.load.Await(w.t, 50, recovery)
 	w.load.Stop()
-	var books *books.Books
-	for _, p := range w.apis {
-		books = cluster.ReadBooks(w.t, p.URL())
-		cluster.CheckAnswers(w.t, books, w.load.Finals())
-		cluster.CheckReplays(w.t, p.URL(), w.load.Finals())
-	}
-	for _, p := range w.apis {
-		cluster.CheckViews(w.t, books, p.URL(), recovery)
-	}
+	books := w.cluster.Check(w.load, nil, recovery, w.targets()...)
 	w.listener.Check(w.t, books, recovery)
-	cluster.CheckHistory(w.t, books, w.load)
+	w.checkConnections()
 	return books
+}
+
+// pool is how many connections to the database a process has at the most: to its ledger and to what says who may do what.
+const pool = 10 + 4
+
+// checkConnections waits until there are no more connections than the pools of all processes hold.
+func (w *world) checkConnections() {
+	w.t.Helper()
+	cluster.Within(w.t, recovery, "connections to PostgreSQL are given back", func(ctx context.Context) error {
+		var there int
+		err := w.ask(ctx, `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND backend_type = 'client backend'
+			AND pid <> pg_backend_pid()`, &there)
+		if most := pool * len(w.cluster.Programs()); err == nil && there > most {
+			err = fmt.Errorf("there are %d, and should be %d at the most", there, most)
+		}
+		return err
+	})
 }
 
 // during does something and logs what clients saw from its beginning until commands are taken again, and how long it took then

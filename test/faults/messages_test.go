@@ -10,57 +10,20 @@ import (
 	"testing"
 	"time"
 
-	amqp "github.com/rabbitmq/amqp091-go"
-
 	"daybook/test/books"
 	"daybook/test/cluster"
+	"daybook/test/faulttable"
 )
 
-// sender is another service: it sends commands by message and reads the answers from a queue of its own.
-type sender struct {
-	t        *testing.T
-	conn     *amqp.Connection
-	ch       *amqp.Channel
-	commands string
-	replies  string
-}
-
-func (w *world) sender() *sender {
+func (w *world) sender() *cluster.Sender {
 	w.t.Helper()
-	conn, err := amqp.Dial(w.broker)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	w.t.Cleanup(func() { _ = conn.Close() })
-	ch, err := conn.Channel()
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	s := &sender{w.t, conn, ch, w.prefix + ".commands", w.prefix + "-replies"}
-	if _, err := ch.QueueDeclare(s.replies, true, false, false, false, nil); err != nil {
-		w.t.Fatal(err)
-	}
-	return s
-}
-
-// send publishes a message; reply says whether an answer is wanted.
-func (s *sender) send(id, body string, reply bool) {
-	s.t.Helper()
-	p := amqp.Publishing{MessageId: id, CorrelationId: "about " + id, DeliveryMode: amqp.Persistent, Body: []byte(body)}
-	if reply {
-		p.ReplyTo = s.replies
-	}
-	if err := s.ch.PublishWithContext(s.t.Context(), s.commands, "command", false, false, p); err != nil {
-		s.t.Fatal(err)
-	}
-}
-
-func envelope(c *books.Command) string {
-	return fmt.Sprintf(`{"id":%q,"account":%q,"command":%q,"data":%s}`, c.Key, c.Account, c.Verb, cluster.Data(c))
+	return cluster.NewSender(w.t, w.broker, w.prefix)
 }
 
 func TestCommandsByMessageAreAppliedOnceAndInOrderThoughTheirConsumerIsKilled(t *testing.T) {
 	t.Parallel()
+	faulttable.Covers(t, "F32", faulttable.Production, again())
+	faulttable.Covers(t, "F38", faulttable.Production, again())
 	w := several(t)
 	w.workers = append(w.workers, w.cluster.Start("second worker", elastic, "DAYBOOK_ROLES=relay,project,messages"))
 	s := w.sender()
@@ -74,7 +37,7 @@ func TestCommandsByMessageAreAppliedOnceAndInOrderThoughTheirConsumerIsKilled(t 
 	}
 	kills, killed := times(4), 0
 	for n := range sent {
-		s.send(sent[n].Key, envelope(&sent[n]), true)
+		s.Send(sent[n].Key, cluster.Envelope(&sent[n]), true)
 		if n%(len(sent)/(kills+1)) == len(sent)/(kills+1)-1 {
 			p := w.workers[killed%2] // the one that is served: the other came later
 			killed++
@@ -82,7 +45,7 @@ func TestCommandsByMessageAreAppliedOnceAndInOrderThoughTheirConsumerIsKilled(t 
 			p.Start()
 		}
 	}
-	finals := s.answers(sent)
+	finals := s.Answers(sent)
 	books := cluster.ReadBooks(t, w.apis[0].URL())
 	cluster.CheckAnswers(t, books, finals)
 	w.inOrder(books, sent)
@@ -95,6 +58,7 @@ func TestCommandsByMessageAreAppliedOnceAndInOrderThoughTheirConsumerIsKilled(t 
 // The broker gives a consumer up that is silent for two heartbeats. What that one had taken is then with both.
 func TestCommandsByMessageAreAppliedOnceAndInOrderThoughTheirConsumerStandsStill(t *testing.T) {
 	t.Parallel()
+	faulttable.Covers(t, "F38", faulttable.Production, again())
 	w := several(t)
 	w.workers = append(w.workers, w.cluster.Start("second worker", elastic, "DAYBOOK_ROLES=relay,project,messages"))
 	s := w.sender()
@@ -103,7 +67,7 @@ func TestCommandsByMessageAreAppliedOnceAndInOrderThoughTheirConsumerStandsStill
 		sent = append(sent, books.Command{Key: fmt.Sprintf("msg-%05d", n), Account: "m", Verb: "deposit", Amount: 1})
 	}
 	for n := range sent {
-		s.send(sent[n].Key, envelope(&sent[n]), true)
+		s.Send(sent[n].Key, cluster.Envelope(&sent[n]), true)
 		if n == len(sent)/2 {
 			w.workers[0].Signal(syscall.SIGSTOP)
 		}
@@ -119,7 +83,7 @@ func TestCommandsByMessageAreAppliedOnceAndInOrderThoughTheirConsumerStandsStill
 	})
 	t.Logf("another consumer was at version %d %.1fs after the first stood still", one.Version, time.Since(began).Seconds())
 	w.workers[0].Signal(syscall.SIGCONT)
-	finals := s.answers(sent)
+	finals := s.Answers(sent)
 	books := cluster.ReadBooks(t, w.apis[0].URL())
 	cluster.CheckAnswers(t, books, finals)
 	w.inOrder(books, sent)
@@ -127,43 +91,6 @@ func TestCommandsByMessageAreAppliedOnceAndInOrderThoughTheirConsumerStandsStill
 		cluster.CheckViews(t, books, p.URL(), recovery)
 	}
 	w.listener.Check(t, books, recovery)
-}
-
-// answers reads replies until each command has one. One that comes again says the same.
-func (s *sender) answers(sent []books.Command) map[string]cluster.Final {
-	s.t.Helper()
-	commands := map[string]books.Command{}
-	for _, c := range sent {
-		commands[c.Key] = c
-	}
-	deliveries, err := s.ch.Consume(s.replies, "", true, true, false, false, nil)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	ctx, cancel := context.WithTimeout(s.t.Context(), time.Minute)
-	defer cancel()
-	finals, again := map[string]cluster.Final{}, 0
-	for len(finals) < len(sent) {
-		select {
-		case <-ctx.Done():
-			s.t.Fatalf("%d of %d commands were answered", len(finals), len(sent))
-		case d := <-deliveries:
-			a := &cluster.Answer{Body: string(d.Body)}
-			id := struct{ ID string }{}
-			if err := json.Unmarshal(d.Body, a); err != nil || json.Unmarshal(d.Body, &id) != nil || d.CorrelationId != "about "+id.ID {
-				s.t.Fatalf("an answer about %q is %s", d.CorrelationId, d.Body)
-			}
-			if first, ok := finals[id.ID]; ok {
-				again++
-				if first.Answer.Position != a.Position || first.Answer.Status != a.Status {
-					s.t.Errorf("%s was answered %s and then %s", id.ID, first.Answer.Body, a.Body)
-				}
-			}
-			finals[id.ID] = cluster.Final{Command: commands[id.ID], Answer: a}
-		}
-	}
-	s.t.Logf("%d commands were answered, %d of them again", len(finals), again)
-	return finals
 }
 
 // inOrder checks that the commands of each account were applied in the order in which they were sent.
@@ -181,13 +108,15 @@ func (w *world) inOrder(b *books.Books, sent []books.Command) {
 
 func TestCommandsThatCanNeverSucceedWaitInTheDeadLettersForAnOperator(t *testing.T) {
 	t.Parallel()
+	faulttable.Covers(t, "F35", faulttable.Production, again())
+	faulttable.Covers(t, "F36", faulttable.Production, again())
 	w := several(t)
 	s := w.sender()
-	s.send("poison", `{"id":"poison","account":`, false)
-	s.send("unknown", `{"id":"unknown","account":"d-1","command":"steal","data":{}}`, false)
-	s.send("early", `{"id":"early","account":"d-1","command":"deposit","data":{"amount":5}}`, false)
-	s.send("late", `{"id":"late","account":"d-2","command":"create","data":{"owner":"Ada","currency":"EUR"}}`, true)
-	s.answers([]books.Command{{Key: "late"}}) // what is behind them is not held up
+	s.Send("poison", `{"id":"poison","account":`, false)
+	s.Send("unknown", `{"id":"unknown","account":"d-1","command":"steal","data":{}}`, false)
+	s.Send("early", `{"id":"early","account":"d-1","command":"deposit","data":{"amount":5}}`, false)
+	s.Send("late", `{"id":"late","account":"d-2","command":"create","data":{"owner":"Ada","currency":"EUR"}}`, true)
+	s.Answers([]books.Command{{Key: "late"}}) // what is behind them is not held up
 
 	var letters map[string]string
 	cluster.Within(t, recovery, "three are dead", func(context.Context) error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"strconv"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"daybook/test/cluster"
+	"daybook/test/faulttable"
 	"daybook/test/servers"
 )
 
@@ -20,6 +22,7 @@ const moment = 2 * time.Second
 
 func TestPostgresEndsUnderLoadAndComesBack(t *testing.T) {
 	t.Parallel()
+	faulttable.Covers(t, "F22", faulttable.Production, again())
 	server := servers.Private(t, "postgres")
 	w := prepare(t, place{postgres: server.URL()}).up()
 	for range times(2) {
@@ -85,11 +88,13 @@ func throughPostgres(t *testing.T) (*world, *network) {
 
 func TestPostgresSaysNothingForSeconds(t *testing.T) {
 	t.Parallel()
+	faulttable.Covers(t, "F23", faulttable.Production, again())
 	w, n := throughPostgres(t)
 	for round := range times(1) {
 		silent := time.Duration(4+6*round) * moment
 		w.during(fmt.Sprintf("the network to PostgreSQL swallows everything for %v", silent), func() {
 			end := n.swallow()
+			w.probed()
 			w.lasts(silent)
 			end()
 		})
@@ -97,8 +102,26 @@ func TestPostgresSaysNothingForSeconds(t *testing.T) {
 	w.settle()
 }
 
+// probed waits until each process says that it is not ready, and sees that it is alive.
+func (w *world) probed() {
+	w.t.Helper()
+	for _, p := range w.apis {
+		cluster.Within(w.t, recovery, "readiness of the "+p.Name()+" ends", func(ctx context.Context) error {
+			var status *cluster.StatusError
+			if err := cluster.Get(ctx, p.URL()+"/readyz", nil); !errors.As(err, &status) || status.Status != http.StatusServiceUnavailable {
+				return fmt.Errorf("it is %w", err)
+			}
+			return nil
+		})
+		if err := cluster.Get(w.t.Context(), p.URL()+"/livez", nil); err != nil {
+			w.t.Errorf("the %s is not alive: %v", p.Name(), err)
+		}
+	}
+}
+
 func TestAnswersToCommitsAreCutInTheMiddle(t *testing.T) {
 	t.Parallel()
+	faulttable.Covers(t, "F24", faulttable.Production, again())
 	w, n := throughPostgres(t)
 	for range times(1) {
 		w.during("every 20th answer to a commit is cut", func() {
@@ -116,6 +139,7 @@ func TestAnswersToCommitsAreCutInTheMiddle(t *testing.T) {
 
 func TestPostgresAnswersFiveSecondsLate(t *testing.T) {
 	t.Parallel()
+	faulttable.Covers(t, "F25", faulttable.Production, again())
 	w, n := throughPostgres(t)
 	for range times(1) {
 		w.during("each answer of PostgreSQL takes 5 s more", func() {
@@ -130,6 +154,7 @@ func TestPostgresAnswersFiveSecondsLate(t *testing.T) {
 // Nobody can be asked what became of the commit, for longer than the store asks.
 func TestAnOutcomeThatCannotBeFoundOutIsSaidToBeUnknownAndSettledByTheKey(t *testing.T) {
 	t.Parallel()
+	faulttable.Covers(t, "F24", faulttable.Production, again())
 	w, n := throughPostgres(t)
 	for range times(1) {
 		told, tries := 0, 4 // a commit of refusals alone leaves nobody in doubt

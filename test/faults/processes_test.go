@@ -11,21 +11,24 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"daybook/test/cluster"
+	"daybook/test/faulttable"
 )
 
 func TestProcessesKilledAtRandomLoseNothingAndDoNothingTwice(t *testing.T) {
 	t.Parallel()
+	faulttable.Covers(t, "F1", faulttable.Production, again())
+	faulttable.Covers(t, "F2", faulttable.Production, again())
+	faulttable.Covers(t, "F3", faulttable.Production, again())
+	faulttable.Covers(t, "F4", faulttable.Production, again())
+	faulttable.Covers(t, "F5", faulttable.Production, again())
+	faulttable.Covers(t, "F6", faulttable.Production, again())
 	w := start(t)
 	all := w.cluster.Programs()
 	worst := cluster.Spell{}
 	for range times(8) {
 		w.lasts(time.Duration(w.random.IntN(300)) * time.Millisecond)
 		p := all[w.random.IntN(len(all))]
-		s := w.during("kill -9 of the "+p.Name(), func() {
-			p.Kill()
-			w.lasts(time.Duration(w.random.IntN(300)) * time.Millisecond)
-			p.Start()
-		})
+		s := w.during("kill -9 of the "+p.Name(), func() { w.killed(p) })
 		if s.Silence > worst.Silence {
 			worst = s
 		}
@@ -34,21 +37,42 @@ func TestProcessesKilledAtRandomLoseNothingAndDoNothingTwice(t *testing.T) {
 	w.settle()
 }
 
+// killed kills a process and starts it again, which takes a moment.
+func (w *world) killed(p *cluster.Program) {
+	w.t.Helper()
+	p.Kill()
+	w.lasts(time.Duration(w.random.IntN(300)) * time.Millisecond)
+	p.Start()
+}
+
+// stopped stops a process in order, and starts it again.
+func (w *world) stopped(p *cluster.Program) {
+	w.t.Helper()
+	p.Stop()
+	p.Start()
+}
+
+// standsStill lets a process stand still for so long.
+func (w *world) standsStill(p *cluster.Program, d time.Duration) {
+	w.t.Helper()
+	p.Signal(syscall.SIGSTOP)
+	w.lasts(d)
+	p.Signal(syscall.SIGCONT)
+}
+
 func TestProcessesThatAreStoppedInTurnAnswerAllTheyTookIn(t *testing.T) {
 	t.Parallel()
 	w := start(t)
 	for range times(1) {
 		for _, p := range w.cluster.Programs() {
-			w.during("orderly stop of the "+p.Name(), func() {
-				p.Stop()
-				p.Start()
-			})
+			w.during("orderly stop of the "+p.Name(), func() { w.stopped(p) })
 		}
 	}
 	w.settle()
 }
 
 func TestWorkPassesToAnotherProcessWithinThreeSecondsOfAKill(t *testing.T) {
+	faulttable.Covers(t, "F13", faulttable.Production, again())
 	w := start(t)
 	w.noteBackwards()
 	for range times(2) {
@@ -77,17 +101,15 @@ func TestWorkPassesToAnotherProcessWithinThreeSecondsOfAKill(t *testing.T) {
 // A process that is stopped for longer than its lease and then goes on believes for a moment that the work is still its own.
 func TestAHolderThatStoodStillForLongerThanItsLeaseChangesNothingAfterwards(t *testing.T) {
 	t.Parallel()
+	faulttable.Covers(t, "F7", faulttable.Production, again())
+	faulttable.Covers(t, "F13", faulttable.Production, again())
 	w := start(t)
 	w.noteBackwards()
 	for range times(1) {
 		for _, lease := range []string{w.relayLease(), viewsLease} {
 			holder, _ := w.holder(lease)
 			before := w.token(t.Context(), lease)
-			w.during("the holder of "+lease+" stands still", func() {
-				holder.Signal(syscall.SIGSTOP)
-				w.lasts(2 * moment)
-				holder.Signal(syscall.SIGCONT)
-			})
+			w.during("the holder of "+lease+" stands still", func() { w.standsStill(holder, 2*moment) })
 			if after := w.token(t.Context(), lease); after <= before {
 				t.Errorf("%s went from token %d to %d", lease, before, after)
 			}
@@ -99,6 +121,7 @@ func TestAHolderThatStoodStillForLongerThanItsLeaseChangesNothingAfterwards(t *t
 
 func TestAProcessThatStandsStillInsideItsTransactionHoldsUpTheOthersForSecondsOnly(t *testing.T) {
 	t.Parallel()
+	faulttable.Covers(t, "F7", faulttable.Production, again())
 	w := prepare(t, place{})
 	w.patience = moment / 2 // who gets no answer turns to another process
 	w.up()
@@ -172,14 +195,15 @@ func (w *world) noteBackwards() {
 // watchViews looks again and again how far the views in Elasticsearch are, and fails the test when they go back.
 func (w *world) watchViews(ctx context.Context) {
 	for furthest := int64(0); cluster.Pass(ctx, 20*time.Millisecond); {
-		var status struct{ Views []struct{ Position int64 } }
-		if err := cluster.Get(ctx, w.apis[1].URL()+"/v1/status", &status); err != nil || len(status.Views) == 0 {
+		var status struct{ Views []struct{ Position *int64 } }
+		if err := cluster.Get(ctx, w.apis[1].URL()+"/v1/status", &status); err != nil || len(status.Views) == 0 || status.Views[0].Position == nil {
 			continue
 		}
-		if status.Views[0].Position < furthest {
-			w.t.Errorf("the views went back from %d to %d", furthest, status.Views[0].Position)
+		at := *status.Views[0].Position
+		if at < furthest {
+			w.t.Errorf("the views went back from %d to %d", furthest, at)
 		}
-		furthest = status.Views[0].Position
+		furthest = at
 	}
 }
 

@@ -64,6 +64,22 @@ func (n *network) swallow() (end func()) {
 	return n.suffer("timeout", `"timeout":0`, "upstream", "downstream")
 }
 
+// reset resets connections, over and over.
+func (n *network) reset() (end func()) {
+	return n.suffer("reset_peer", `"timeout":200`, "downstream")
+}
+
+// refuse closes all connections and lets nobody in.
+func (n *network) refuse() (end func()) {
+	n.t.Helper()
+	n.proxy.Stop()
+	return func() {
+		if err := n.proxy.Start(); err != nil {
+			n.t.Error(err)
+		}
+	}
+}
+
 // delay adds so many milliseconds to each answer.
 func (n *network) delay(milliseconds int) (end func()) {
 	return n.suffer("latency", fmt.Sprintf(`"latency":%d`, milliseconds), "downstream")

@@ -1,6 +1,7 @@
 package faults
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"strings"
@@ -10,6 +11,7 @@ import (
 
 	"daybook/test/books"
 	"daybook/test/cluster"
+	"daybook/test/faulttable"
 )
 
 // several is a deployment without load: three processes that take commands, two of them with views of their own, and a worker.
@@ -34,8 +36,14 @@ func post(t *testing.T, p *cluster.Program, path, body, key string) *cluster.Ans
 }
 
 func TestWhatOneProcessAnsweredEveryOtherShowsOnceItIsAskedForThatPosition(t *testing.T) {
+	faulttable.Covers(t, "F26", faulttable.Production, again())
 	w := several(t)
 	last := post(t, w.apis[0], "fresh/create", `{"owner":"Ada","currency":"EUR"}`, "create")
+	for _, p := range w.apis { // until the indices are there, which are made first
+		cluster.Within(t, recovery, "the views of "+p.Name()+" are open", func(ctx context.Context) error {
+			return cluster.Get(ctx, p.URL()+"/v1/accounts/fresh?minPosition=1", nil)
+		})
+	}
 	var slowest [3]time.Duration
 	for n := range 10 * times(3) {
 		last = post(t, w.apis[n%3], "fresh/deposit", `{"amount":1}`, fmt.Sprint(n))
@@ -63,6 +71,8 @@ func TestWhatOneProcessAnsweredEveryOtherShowsOnceItIsAskedForThatPosition(t *te
 
 func TestTheSameKeySentToAllProcessesAtOnceHasOneEffectAndOneAnswer(t *testing.T) {
 	t.Parallel()
+	faulttable.Covers(t, "F46", faulttable.Production, again())
+	faulttable.Covers(t, "F47", faulttable.Production, again())
 	w := several(t)
 	post(t, w.apis[0], "same/create", `{"owner":"Ada","currency":"EUR"}`, "create")
 	finals := map[string]cluster.Final{}
@@ -124,6 +134,8 @@ func (w *world) otherContent(finals map[string]cluster.Final) {
 }
 
 func TestTwoProcessesWriteOneHotAccount(t *testing.T) {
+	faulttable.Covers(t, "F12", faulttable.Production, again())
+	faulttable.Covers(t, "F28", faulttable.Production, again())
 	w := several(t)
 	w.load = &cluster.Load{Seed: *seed, Accounts: 1, Clients: 32, Pace: time.Nanosecond, Targets: w.targets}
 	w.load.Start(t)

@@ -24,6 +24,7 @@ import (
 	"daybook/core/ports"
 	"daybook/test/books"
 	"daybook/test/cluster"
+	"daybook/test/faulttable"
 )
 
 // unruly is a bus that delivers each message twice, keeps some back, and shuffles what it has. Of what is on the topic lossy it
@@ -111,6 +112,9 @@ func inMemory(t *testing.T, bus ports.Bus) (base string) {
 
 func TestABusThatDeliversEverythingTwiceAndShuffledAndLosesSomeChangesNoBalance(t *testing.T) {
 	t.Parallel()
+	faulttable.Covers(t, "F32", faulttable.Memory, again())
+	faulttable.Covers(t, "F33", faulttable.Memory, again())
+	faulttable.Covers(t, "F34", faulttable.Memory, again())
 	inner, err := watermillbus.New(membus.New(membus.Options{}), watermillbus.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -126,7 +130,7 @@ func TestABusThatDeliversEverythingTwiceAndShuffledAndLosesSomeChangesNoBalance(
 		c := books.Command{Key: fmt.Sprint("msg-", n), Account: fmt.Sprintf("acc-%03d", n%20), Verb: "deposit", Amount: 1}
 		sent[c.Key] = c
 		if err := bus.Publish(t.Context(), commandsTopic, ports.Message{
-			ID: c.Key, Headers: map[string]string{msgapi.HeaderReplyTo: repliesTopic}, Body: []byte(envelope(&c)),
+			ID: c.Key, Headers: map[string]string{msgapi.HeaderReplyTo: repliesTopic}, Body: []byte(cluster.Envelope(&c)),
 		}); err != nil {
 			t.Fatal(err)
 		}

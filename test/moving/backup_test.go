@@ -7,10 +7,12 @@ import (
 	"time"
 
 	"daybook/test/cluster"
+	"daybook/test/faulttable"
 )
 
 // The program is backed up while clients use it, and what is restored is whole.
 func TestABackupMadeUnderLoadIsRestoredWhole(t *testing.T) {
+	faulttable.Covers(t, "F63", faulttable.Embedded)
 	binary, err := cluster.Build(t.TempDir())
 	if err != nil {
 		t.Fatal(err)

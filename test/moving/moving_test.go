@@ -19,6 +19,7 @@ import (
 	"daybook/core/engine"
 	"daybook/core/es"
 	"daybook/core/ports"
+	"daybook/test/faulttable"
 	"daybook/test/servers"
 )
 
@@ -104,6 +105,7 @@ func load(ctx context.Context, s ports.Store, file []byte) error {
 }
 
 func TestALedgerIsTheSameAfterItWasMovedToPostgreSQLAndBack(t *testing.T) {
+	faulttable.Covers(t, "F63", faulttable.PostgreSQL)
 	first, second, third := pebble(t), postgres(t), pebble(t)
 	work := commands(5, 20)
 	before := answers(t, first, work)

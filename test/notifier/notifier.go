@@ -23,7 +23,7 @@ func New(url string, since time.Time) engine.Reactor {
 		React: func(ctx context.Context, e *es.Recorded) error {
 			ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 			defer cancel()
-			req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(e.Raw))
+			req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(e.JSON()))
 			if err != nil {
 				return err
 			}

@@ -4,16 +4,18 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/url"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // patience is how long a server may take to make or remove a test's part of it.
-const patience = 30 * time.Second
+const patience = 90 * time.Second
 
 // PostgresDatabase creates an empty database on the shared server and returns its URL. It is dropped after the test, whoever is
 // still connected to it.
@@ -27,21 +29,43 @@ func PostgresDatabase(t testing.TB) string {
 	name := "test_" + unique()
 	own.Path = "/" + name
 	execute(t, shared, "CREATE DATABASE "+name)
-	t.Cleanup(func() { execute(t, shared, "DROP DATABASE IF EXISTS "+name+" WITH (FORCE)") })
+	t.Cleanup(func() { drop(t, shared, name) })
 	return own.String()
 }
 
 func execute(t testing.TB, address, statement string) {
 	t.Helper()
+	if err := try(address, statement); err != nil {
+		t.Fatalf("%s: %v", statement, err)
+	}
+}
+
+func try(address, statement string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	conn, err := pgx.Connect(ctx, address)
 	if err != nil {
-		t.Fatalf("connect to PostgreSQL: %v", err)
+		return err
 	}
 	defer conn.Close(ctx)
-	if _, err := conn.Exec(ctx, statement); err != nil {
-		t.Errorf("%s: %v", statement, err)
+	_, err = conn.Exec(ctx, statement)
+	return err
+}
+
+// drop removes a database. The server's own cleaning of it cannot be ended by a user like this one, and is waited for.
+func drop(t testing.TB, shared, name string) {
+	t.Helper()
+	const notAllowed = "42501"
+	for began := time.Now(); ; {
+		err := try(shared, "DROP DATABASE IF EXISTS "+name+" WITH (FORCE)")
+		var answered *pgconn.PgError
+		if err == nil || time.Since(began) > patience || !errors.As(err, &answered) || answered.Code != notAllowed {
+			if err != nil {
+				t.Errorf("drop %s: %v", name, err)
+			}
+			return
+		}
+		<-time.After(time.Second)
 	}
 }
 

@@ -60,7 +60,10 @@ func (w *world) check() {
 	w.checkOrder("the bus was given", w.bus.places())
 	w.checkOrder("the reactor was shown", w.reacted)
 	w.checkHistory()
-	verify := engine.Verification{History: engine.StoreHistory{Store: w.store}}
+	if w.past != nil {
+		w.checkEffective()
+	}
+	verify := engine.Verification{History: engine.StoreHistory{Store: w.whole()}}
 	if err := verify.Run(context.Background()); err != nil {
 		w.wrong("verify: %v", err)
 	}
@@ -129,9 +132,12 @@ func (w *world) checkDocument(d es.Document) {
 func (w *world) checkHistory() {
 	m := registry().Modules[0]
 	for _, every := range []int{0, 3} {
-		e := engine.New(engine.Options{Anonymous: access.Local, Registry: registry(), Store: w.store, Observer: &observer{process: w.processes[0]}, Now: time.Now, SnapshotEvery: every})
+		e := engine.New(engine.Options{Anonymous: access.Local, Registry: registry(), Store: w.whole(), Observer: &observer{process: w.processes[0]}, Now: time.Now, SnapshotEvery: every})
 		for id, history := range w.books.History {
-			for _, want := range history {
+			for i, want := range history {
+				if w.past != nil && i%23 > 0 && i < len(history)-1 { // there are many
+					continue
+				}
 				f, err := e.StateAt(context.Background(), m, id, engine.Until{Version: es.Version(want.Version)})
 				if err != nil || m.Ledger.Balance(f.State) != want.Balance || f.Version != es.Version(want.Version) {
 					w.wrong("version %d of %s, with snapshots every %d, is %+v instead of %+v (%v)", want.Version, id, every, f, want, err)

@@ -42,6 +42,10 @@ func (c *client) run() {
 	ctx := as(context.Background(), c.name)
 	for ; c.left > 0; c.left-- {
 		c.turn(ctx, "goes on")
+		if c.past != nil && c.random.IntN(5) == 0 {
+			c.lookBack()
+			continue
+		}
 		switch roll := c.random.IntN(20); {
 		case roll < 2:
 			c.read()
@@ -127,6 +131,9 @@ func (c *client) command(key string) books.Command {
 			}
 		}
 	}
+	if moves := told.Verb == "deposit" || told.Verb == "withdraw" || told.Verb == "transfer"; c.past != nil && moves && c.random.IntN(2) == 0 {
+		told.Effective = c.moment()
+	}
 	return told
 }
 
@@ -139,6 +146,8 @@ func (c *client) request(command *books.Command) engine.Request {
 		switch slot := t.Slot(body, i).(type) {
 		case *int64:
 			*slot = map[string]int64{"amount": command.Amount, "overdraftLimit": command.Limit, "limit": command.Limit}[field.Name]
+		case *time.Time:
+			*slot = command.Effective
 		case *string:
 			*slot = map[string]string{"owner": "Ada", "currency": "EUR", "to": command.To, "event": command.Event, "reason": "so"}[field.Name]
 		}

@@ -89,7 +89,7 @@ func (a *attempt) wait() []engine.Result {
 	if a.err == nil {
 		results, a.err = a.ticket.Wait(a.ctx)
 	}
-	if a.life != nil && a.life.killed { // nobody was left to tell
+	if a.life != nil && a.life.killed.Load() { // nobody was left to tell
 		a.err = ports.ErrOutcomeUnknown
 	}
 	if a.err != nil {

@@ -38,7 +38,7 @@ type life struct {
 	end     context.CancelFunc
 	lines   context.Context // of its clients, which are cut when it is killed
 	cut     context.CancelFunc
-	killed  bool // whom it was about to answer has heard nothing
+	killed  atomic.Bool // whom it was about to answer has heard nothing; a client that waits elsewhere reads it late
 	engine  *engine.Engine
 	from    es.Position // where the store was at its start
 	running sync.WaitGroup
@@ -57,15 +57,20 @@ func (p *process) start() {
 	l.lines, l.cut = context.WithCancel(context.Background())
 	p.up, p.life = true, l
 	p.note("%s starts", p.name)
+	reactor := engine.Reactor{Name: "letters", React: p.react}
 	o := engine.Options{
 		Anonymous: access.Local,
 		Registry:  registry(), Store: &store{p.world.store, p}, Bus: &link{p.bus, p}, Views: p.see(), Observer: &observer{process: p},
 		Now: func() time.Time { return time.Now().Add(time.Duration(p.skew.Load())) }, EventsTopic: topic, Process: fmt.Sprintf("%s%d", p.name, p.lives),
-		Reactors: []engine.Reactor{{Name: "letters", React: p.react}}, SnapshotEvery: 3, QueueSize: 64,
+		SnapshotEvery: 3, QueueSize: 64,
 	}
 	if p.bare {
 		o.CacheSize = 2
 	}
+	if p.past != nil {
+		p.grow(&o, &reactor)
+	}
+	o.Reactors = []engine.Reactor{reactor}
 	l.engine = engine.New(o)
 	for name, run := range map[string]func(context.Context){
 		"commands": l.engine.RunCommands, "relay": l.engine.RunRelay, "reactor": l.engine.RunReactors, "snapshots": l.engine.RunSnapshots,
@@ -88,8 +93,9 @@ func (p *process) see() ports.Views {
 // kill ends a life at once. What was on its way to the store may arrive.
 func (p *process) kill() {
 	p.mu.Lock()
-	p.dead, p.life.killed = true, true
+	p.dead = true
 	p.mu.Unlock()
+	p.life.killed.Store(true)
 	p.life.end()
 	p.life.cut()
 	synctest.Wait()
@@ -171,6 +177,15 @@ func (o *observer) Led(lease string, token ports.Token, held bool) {
 // interrupted reports whether an error is that of a context, or of what is simulated.
 func interrupted(err error) bool {
 	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+}
+
+// archive asks a process to move old events to the archive.
+func (p *process) archive() {
+	if p.up && !p.bare {
+		p.met["old events are to be archived"]++
+		_, err := p.life.engine.Archive(as(p.life.ctx, "archive"), time.Now().Add(2*time.Hour), nil)
+		p.note("%s is asked to archive: %v", p.name, err)
+	}
 }
 
 // disturb does something that nobody asked for.

@@ -7,6 +7,7 @@ package sim
 import (
 	"flag"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"sync"
@@ -14,6 +15,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"daybook/test/faulttable"
 )
 
 var (
@@ -26,29 +29,50 @@ var (
 const few = 200
 
 // run is one run, in a bubble, and what was wrong in it.
-func run(t *testing.T, seed uint64, keep, lanes bool) *world {
+func run(t *testing.T, seed uint64, keep bool, how manner) *world {
 	t.Helper()
 	var w *world
 	synctest.Test(t, func(*testing.T) {
 		w = newWorld(seed, keep)
-		w.lanes = lanes
+		w.lanes = how == byMessage
+		if how == withAPast {
+			w.past = &past{random: rand.New(rand.NewPCG(seed, 7))}
+		}
 		w.live()
 	})
 	w.linear()
 	return w
 }
 
-func TestWhatClientsAreToldHoldsWhateverHappens(t *testing.T) { many(t, *seeds, false) }
+// manner is how the clients of a world live.
+type manner uint8
+
+const (
+	plain     manner = iota
+	byMessage        // the first one sends its commands as messages
+	withAPast        // in a ledger that was moved here, and whose oldest events are moved to an archive
+)
+
+func TestWhatClientsAreToldHoldsWhateverHappens(t *testing.T) {
+	faulttable.Covers(t, "F41", faulttable.Memory)
+	faulttable.Covers(t, "F24", faulttable.Memory)
+	many(t, *seeds, plain)
+}
 
 func TestCommandsByMessageKeepTheirOrderWhateverHappens(t *testing.T) {
-	many(t, min(*seeds, few), true)
+	faulttable.Covers(t, "F35", faulttable.Memory)
+	many(t, min(*seeds, few), byMessage)
+}
+
+func TestALedgerWithAPastHoldsWhateverHappens(t *testing.T) {
+	many(t, min(*seeds, few), withAPast)
 }
 
 // many runs many seeds, or the one that is asked for.
-func many(t *testing.T, count int, lanes bool) {
+func many(t *testing.T, count int, how manner) {
 	t.Helper()
 	if *seed != 0 {
-		w := run(t, *seed, true, lanes)
+		w := run(t, *seed, true, how)
 		t.Logf("\n%s", strings.Join(w.trace, "\n"))
 		for _, wrong := range w.wrongs {
 			t.Error(wrong)
@@ -65,7 +89,7 @@ func many(t *testing.T, count int, lanes bool) {
 	for range 2 {
 		all.Go(func() {
 			for n := next.Add(1); n <= int64(count); n = next.Add(1) {
-				w := run(t, *first+uint64(n-1), false, lanes)
+				w := run(t, *first+uint64(n-1), false, how)
 				steps.Add(int64(w.steps))
 				events.Add(int64(w.head()))
 				mu.Lock()
@@ -85,7 +109,8 @@ func many(t *testing.T, count int, lanes bool) {
 
 func TestASeedGivesTheSameRunEachTime(t *testing.T) {
 	for seed := range uint64(50) {
-		one, two := run(t, seed, true, seed%5 == 0), run(t, seed, true, seed%5 == 0)
+		how := []manner{byMessage, plain, plain, withAPast, plain}[seed%5]
+		one, two := run(t, seed, true, how), run(t, seed, true, how)
 		for i := range max(len(one.trace), len(two.trace)) {
 			if i >= len(one.trace) || i >= len(two.trace) || one.trace[i] != two.trace[i] {
 				from := max(0, i-5)
@@ -101,6 +126,9 @@ func TestASeedGivesTheSameRunEachTime(t *testing.T) {
 
 // live is the life of the world: clients do what they have to while things go wrong; then all is well and everything catches up.
 func (w *world) live() {
+	if w.past != nil {
+		w.moveIn()
+	}
 	for _, p := range w.processes {
 		p.start()
 		w.step()
@@ -118,6 +146,9 @@ func (w *world) live() {
 	w.heal()
 	w.until("the clients are done", time.Minute, func() bool { return !slices.ContainsFunc(w.clients, func(c *client) bool { return !c.done.Load() }) })
 	w.until("everything has caught up", time.Minute, w.quiet)
+	if w.past != nil {
+		w.moveAway()
+	}
 	w.check()
 	for _, p := range w.processes {
 		p.kill()

@@ -76,6 +76,22 @@ func (s *store) Archived(ctx context.Context) (es.Position, error) {
 	return read(ctx, s, "archived", func() (es.Position, error) { return s.Store.Archived(ctx) })
 }
 
+func (s *store) PositionAt(ctx context.Context, t time.Time) (es.Position, error) {
+	return read(ctx, s, fmt.Sprint("position at ", t), func() (es.Position, error) { return s.Store.PositionAt(ctx, t) })
+}
+
+func (s *store) TreeNodes(ctx context.Context, level int, first uint64, limit int) ([]es.Hash, error) {
+	return read(ctx, s, "nodes of the tree", func() ([]es.Hash, error) { return s.Store.TreeNodes(ctx, level, first, limit) })
+}
+
+func (s *store) Checkpoints(ctx context.Context) (map[string]es.Position, error) {
+	return read(ctx, s, "checkpoints", func() (map[string]es.Position, error) { return s.Store.Checkpoints(ctx) })
+}
+
+func (s *store) Forget(ctx context.Context, upTo es.Position) error {
+	return s.ask(ctx, changes, fmt.Sprint("forget up to ", upTo), func() error { return s.Store.Forget(context.WithoutCancel(ctx), upTo) })
+}
+
 func (s *store) Outcome(ctx context.Context, key string) (*ports.Outcome, error) {
 	return read(ctx, s, "outcome "+key, func() (*ports.Outcome, error) { return s.Store.Outcome(ctx, key) })
 }

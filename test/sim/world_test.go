@@ -39,6 +39,7 @@ type world struct {
 	met   map[string]int // how often what went wrong
 	storm bool           // things go wrong
 	lanes bool           // the first client sends its commands as messages
+	past  *past          // nil: the ledger begins empty
 
 	mu      sync.Mutex // guards what follows: goroutines that were woken in one step run at once
 	calls   []*call
@@ -194,6 +195,9 @@ func (w *world) port(ctx context.Context, c *call, unavailable error) error {
 	return err
 }
 
+// pass lets time pass.
+func pass(d time.Duration) { time.Sleep(d) }
+
 // step lets some time pass, disturbs something now and then, and lets one call through.
 func (w *world) step() {
 	time.Sleep(1 + time.Duration(w.random.Int64N(int64(w.luck.haste))))
@@ -203,6 +207,10 @@ func (w *world) step() {
 	w.mu.Unlock()
 	if w.storm && w.random.Float64() < w.luck.disturbed {
 		w.disturb()
+		synctest.Wait()
+	}
+	if w.past != nil && w.storm && w.past.random.IntN(60) == 0 {
+		w.processes[w.past.random.IntN(len(w.processes))].archive()
 		synctest.Wait()
 	}
 	if c := w.next(); c != nil {
@@ -326,14 +334,14 @@ func (w *world) head() es.Position {
 
 // ledger reads the books behind everybody's back.
 func (w *world) ledger() *books.Books {
-	events, err := w.store.ReadFeed(context.Background(), 0, int(w.head()))
+	events, err := w.whole().ReadFeed(context.Background(), 0, int(w.head()))
 	if err != nil {
 		w.wrong("read the store: %v", err)
 	}
 	all := make([]books.Event, len(events))
 	for i := range events {
-		if err := json.Unmarshal(events[i].Raw, &all[i]); err != nil {
-			w.wrong("read %s: %v", events[i].Raw, err)
+		if err := json.Unmarshal(events[i].JSON(), &all[i]); err != nil {
+			w.wrong("read %s: %v", events[i].JSON(), err)
 		}
 	}
 	return books.Open(all, w.wrong)
