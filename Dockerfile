@@ -6,7 +6,8 @@
 #   docker run -p 127.0.0.1:8080:8080 -v daybook:/var/lib/daybook daybook
 #
 # Whoever reaches the port must show a key; the first is made on the volume itself, while nothing runs on it. TLS is a proxy's, or
-# Daybook's own: mount the files, and say --http.tls.cert and --http.tls.key instead of --behind-tls-proxy.
+# Daybook's own: mount the files, and set DAYBOOK_HTTP_TLS_CERT, DAYBOOK_HTTP_TLS_KEY and DAYBOOK_BEHIND_TLS_PROXY=false. Settings
+# belong into the environment or a file, not behind serve: the health check reads them too.
 #
 # With PostgreSQL, RabbitMQ and Elasticsearch: docker-compose.yml.
 
@@ -27,7 +28,8 @@ WORKDIR /var/lib/daybook
 VOLUME /var/lib/daybook
 USER 65532:65532
 EXPOSE 8080
+ENV DAYBOOK_HTTP_ADDR=0.0.0.0:8080 DAYBOOK_AUTH_MODE=required DAYBOOK_BEHIND_TLS_PROXY=true
 HEALTHCHECK --interval=5s --timeout=5s --start-period=30s --retries=3 \
-  CMD ["/usr/bin/daybook", "health", "--server", "http://127.0.0.1:8080"]
+  CMD ["/usr/bin/daybook", "health", "--own"]
 ENTRYPOINT ["/usr/bin/daybook"]
-CMD ["serve", "--http.addr", "0.0.0.0:8080", "--auth.mode", "required", "--behind-tls-proxy"]
+CMD ["serve"]
