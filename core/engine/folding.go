@@ -19,6 +19,7 @@ type folding struct {
 	states    *states
 	parked    map[es.StreamID]parking
 	at        es.Position
+	hash      es.Hash                              // of the event there; zero: it is not known
 	shown     func(context.Context, ports.Passage) // told of what was written; nil: nobody is
 }
 
@@ -44,7 +45,10 @@ func (f *folding) adopt(ctx context.Context) error {
 		return err
 	}
 	clear(f.parked)
-	f.at = progress.Checkpoint
+	if f.at > 0 && f.hash != progress.Hash { // others have gone on meanwhile, perhaps from before events that this process has seen
+		f.states = newStates(f.CacheSize)
+	}
+	f.at, f.hash = progress.Checkpoint, progress.Hash
 	healed := map[es.StreamID]*known{}
 	for _, d := range parked {
 		m := f.Registry.Module(d.View)
@@ -94,7 +98,7 @@ func (f *folding) empty(ctx context.Context) error {
 	if err := f.views.Reset(ctx, f.token); err != nil {
 		return err
 	}
-	f.at = 0
+	f.at, f.hash = 0, es.Hash{}
 	clear(f.parked)
 	return nil
 }
@@ -114,7 +118,7 @@ func (f *folding) follow(ctx context.Context, every int, upTo es.Position) error
 	if f.at >= upTo {
 		return nil
 	}
-	pages := prefetch(ctx, f.Store, f.at, min(every, readAhead))
+	pages := prefetch(ctx, f.Store, f.at, f.hash, min(every, readAhead))
 	defer pages.stop()
 	touched := map[es.StreamID]*known{}
 	batch := ports.Passage{To: f.at, Began: f.Now()}
@@ -243,7 +247,7 @@ func (f *folding) write(ctx context.Context, touched map[es.StreamID]*known, bat
 		return err
 	}
 	// gofail: var afterCheckpoint struct{}
-	f.at = batch.To
+	f.at, f.hash = batch.To, hash
 	if f.shown != nil {
 		f.shown(ctx, batch)
 	}

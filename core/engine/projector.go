@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"sync"
@@ -165,6 +166,9 @@ func (p *projector) catchUpTo(ctx context.Context, position es.Position) (ports.
 	err := p.live.follow(ctx, p.page(), toHead)
 	if err != nil {
 		p.open = false // whatever it was: begin again from what the views say
+	}
+	if errors.Is(err, errGoneBack) {
+		err = p.start(ctx)
 	}
 	return p.live.token, err
 }
