@@ -25,6 +25,7 @@ func (u *unit) Commit(ctx context.Context, b ports.Batch) error {
 	if err := s.usable(ctx); err != nil {
 		return err
 	}
+	before := u.tree.Root()
 	rows, next, err := u.rows(b.Events)
 	if err != nil {
 		return err
@@ -40,7 +41,7 @@ func (u *unit) Commit(ctx context.Context, b ports.Batch) error {
 	if err := u.send(rows, next, b.Outcomes); err != nil {
 		return err
 	}
-	s.recent.add(b.Events)
+	s.recent.add(b.Events, before, next.Tree.Root())
 	u.end() // the server has ended it: there is nothing to roll back
 	s.head.Raise(next.Head)
 	return nil

@@ -76,13 +76,20 @@ func (s *Store) listen() (heard bool, err error) {
 	}
 }
 
-// askHead raises the watermarks to the head and to the archived position. A server that does not answer in time is gone.
+// askHead moves the watermarks to the head and to the archived position. A server that does not answer in time is gone. One whose head
+// is below what was committed before it was asked has taken over without the last commits, or was put back.
 func (s *Store) askHead(conn *pgx.Conn) error {
 	ctx, cancel := context.WithTimeout(s.life, 5*time.Second)
 	defer cancel()
 	var head, archived int64
+	before := s.head.At()
 	if err := conn.QueryRow(ctx, s.sql.standing).Scan(&head, &archived); err != nil {
 		return err
+	}
+	if es.Position(head) < before {
+		s.options.Logf("the %s has gone back from position %d to %d", s.place, before, head)
+		s.recent.forget()
+		s.head.Lower(es.Position(head))
 	}
 	s.head.Raise(es.Position(head))
 	s.archived.Raise(es.Position(archived))

@@ -110,15 +110,10 @@ func (s *Store) ReadFeed(ctx context.Context, after es.Position, limit int) ([]e
 	if after >= s.archived.At() {
 		events = s.recent.after(after, limit)
 	}
-	if n := len(events); n < limit {
-		more, err := s.events(ctx, limit-n, s.sql.feed, int64(after)+int64(n), limit-n)
-		if err != nil {
+	if len(events) < limit {
+		var err error
+		if events, err = s.feedBehind(ctx, after, events, limit); err != nil {
 			return nil, err
-		}
-		if n == 0 {
-			events = more
-		} else {
-			events = append(events, more...)
 		}
 	}
 	for i := range events {
@@ -130,6 +125,24 @@ func (s *Store) ReadFeed(ctx context.Context, after es.Position, limit int) ([]e
 		s.head.Raise(events[n-1].Position)
 	}
 	return events, nil
+}
+
+// feedBehind adds to events after the position, that are in memory, those that the database has behind them. It asks for the last of
+// them too: a server that took over may not have got it, and then all are read anew.
+func (s *Store) feedBehind(ctx context.Context, after es.Position, events []es.Recorded, limit int) ([]es.Recorded, error) {
+	n := len(events)
+	if n == 0 {
+		return s.events(ctx, limit, s.sql.feed, int64(after), limit)
+	}
+	more, err := s.events(ctx, limit-n+1, s.sql.feed, int64(after)+int64(n)-1, limit-n+1)
+	if err != nil {
+		return nil, err
+	}
+	if len(more) > 0 && more[0].Hash == events[n-1].Hash {
+		return append(events, more[1:]...), nil
+	}
+	s.recent.forget()
+	return s.feedBehind(ctx, after, nil, limit)
 }
 
 // events reads up to limit rows of events.

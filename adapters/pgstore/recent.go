@@ -13,6 +13,7 @@ type recent struct {
 	mu     sync.Mutex
 	first  es.Position // of the events, which have no gap
 	events []kept
+	root   es.Hash // of the store's tree with the last of them
 }
 
 // kept is an event as it was committed: nobody else has its JSON, while its texts are the writer's to use again.
@@ -24,16 +25,18 @@ type kept struct {
 // mostRecent is how many events are kept, about.
 const mostRecent = 4096
 
-// add keeps events that were committed. Commits of other processes in between make what was kept useless.
-func (r *recent) add(events []es.Recorded) {
+// add keeps events that were committed, with the roots of the store's tree before and after them. Commits of other processes in
+// between make what was kept useless, and so does a database that has lost some of it.
+func (r *recent) add(events []es.Recorded, before, after es.Hash) {
 	if len(events) == 0 {
 		return
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.first+es.Position(len(r.events)) != events[0].Position {
+	if len(r.events) == 0 || r.root != before {
 		r.first, r.events = events[0].Position, nil
 	}
+	r.root = after
 	if n := len(r.events) - mostRecent/2; n >= mostRecent/2 {
 		r.first, r.events = r.first+es.Position(n), slices.Clone(r.events[n:])
 	}
@@ -62,4 +65,11 @@ func (r *recent) after(p es.Position, limit int) []es.Recorded {
 		events[i] = c.event
 	}
 	return events
+}
+
+// forget drops what was kept: the database may no longer have it.
+func (r *recent) forget() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.events = nil
 }

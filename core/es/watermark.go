@@ -5,7 +5,7 @@ import (
 	"sync"
 )
 
-// Watermark is a position that only rises and that goroutines can wait for. The zero value stands at 0 and is ready to
+// Watermark is a position that rises and that goroutines can wait for. The zero value stands at 0 and is ready to
 // use. All methods may be called concurrently.
 type Watermark struct {
 	mu     sync.Mutex
@@ -32,6 +32,13 @@ func (w *Watermark) Raise(p Position) {
 		close(w.raised)
 		w.raised = nil
 	}
+}
+
+// Lower moves the watermark back to p, if it is above it: what it stood for turned out to be lost. Those who wait go on waiting.
+func (w *Watermark) Lower(p Position) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.at = min(w.at, p)
 }
 
 // Wait returns nil once the watermark is at p or above, or the context's error.

@@ -61,3 +61,28 @@ func TestWatermarkWaitEndsWithItsContext(t *testing.T) {
 		}
 	})
 }
+
+func TestAWatermarkThatWasLoweredIsReachedAgainByRising(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var w es.Watermark
+		w.Raise(5)
+		reached := false
+		go func() { reached = w.Wait(t.Context(), 6) == nil }()
+		synctest.Wait()
+		w.Lower(7)
+		if w.At() != 5 {
+			t.Errorf("lowered to what is above it, it stands at %d", w.At())
+		}
+		w.Lower(3)
+		w.Raise(5)
+		synctest.Wait()
+		if reached || w.At() != 5 {
+			t.Errorf("at %d, 6 reached: %v", w.At(), reached)
+		}
+		w.Raise(6)
+		synctest.Wait()
+		if !reached {
+			t.Error("who waited for 6 was forgotten")
+		}
+	})
+}
