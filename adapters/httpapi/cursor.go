@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
+	"unicode/utf8"
 
 	"daybook/adapters/wire"
 	"daybook/core/es"
@@ -55,7 +56,7 @@ func parseCursor(list, text string) (ports.Cursor, error) {
 	}
 	b = b[size:]
 	c = ports.Cursor{Key: es.Value{Int: n, Str: string(b[:length])}, ID: string(b[length:])}
-	if wire.CheckID(c.ID) != "" || cursorText(list, c) != text { // base64 passes over line ends
+	if !utf8.ValidString(c.Key.Str) || wire.CheckID(c.ID) != "" || cursorText(list, c) != text { // base64 passes over line ends
 		return c, errInvalidCursor
 	}
 	return c, nil

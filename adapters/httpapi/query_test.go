@@ -172,6 +172,17 @@ func TestPagesFollowEachOtherAndCursorsBelongToTheirList(t *testing.T) {
 	}
 }
 
+func TestACursorWithTextThatIsNotUTF8IsRefusedBeforeItReachesTheViews(t *testing.T) {
+	w := newWorld(t)
+	w.create("a", "1")
+	for _, key := range []string{"\xff", "a\xc3", "\xed\xa0\x80"} {
+		forged := cursorText("accounts\x00sort=id", ports.Cursor{Key: es.Value{Str: key}, ID: "a"})
+		if a := w.get("/v1/accounts?sort=id&cursor=" + forged); a.status != 400 || a.code(t) != "invalid_cursor" {
+			t.Errorf("%q: got %d %s", key, a.status, a.body)
+		}
+	}
+}
+
 func FuzzCursor(f *testing.F) {
 	f.Add(cursorText("list", ports.Cursor{Key: es.Value{Int: -7, Str: "x"}, ID: "acc-1"}), "acc-9", int64(5), "key")
 	f.Add("", "a", int64(0), "")
