@@ -41,6 +41,13 @@ func (s *server) admit(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
+// goesOn sees that the credential which opened a long answer still holds: a key may be revoked and a token end meanwhile. Whatever goes
+// on for long asks before it sends the next piece and before it takes the next.
+func (s *server) goesOn(r *http.Request) error {
+	_, err := s.Authenticate(r)
+	return err
+}
+
 // localName reports whether a header Host names an address, or this machine.
 func localName(host string) bool {
 	name := host

@@ -95,7 +95,7 @@ func (s *server) bulk(w http.ResponseWriter, r *http.Request, q *values) error {
 	}
 	b := &stream{s: s, w: w, request: r, control: http.NewResponseController(w), meta: metadata(w, r), id: requestIDOf(w), groups: make(chan *lineGroup, groupsOpen)}
 	_ = b.control.EnableFullDuplex() // a connection that cannot is half duplex, and the client reads at the end
-	b.lines = newLineReader(&patientBody{r.Body, b.control, s.Patience})
+	b.lines = newLineReader(&patientBody{r.Body, b.control, s.Patience, func() error { return s.goesOn(r) }})
 	defer b.lines.release()
 	defer func() { _ = b.control.SetWriteDeadline(time.Time{}) }() // it belongs to this request, not to the connection
 	if atomic {
@@ -123,6 +123,7 @@ func (b *stream) run(ctx context.Context) error {
 		b.s.Logger.Warn("a stream of commands was cut off", "request", b.id, "error", writeErr)
 	case readErr != nil:
 		b.s.Logger.Info("a stream of commands ended early", "request", b.id, "error", readErr)
+		b.s.noteRefusal(b.request, b.id, readErr, "")
 		p := wire.NewProblem(readErr, bulkPath, b.id)
 		_ = b.write(wire.AppendErrorLine(nil, b.lines.number+1, "", false, p), true) // it is cut off in any case
 	default:

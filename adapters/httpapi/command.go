@@ -12,6 +12,7 @@ import (
 	"daybook/adapters/wire"
 	"daybook/core/engine"
 	"daybook/core/es"
+	"daybook/core/fault"
 )
 
 // buffers are for bodies and answers of usual size.
@@ -148,7 +149,11 @@ func tooLarge(body io.Reader) error {
 
 // brokenBody says why a body could not be read to its end.
 func brokenBody(err error) error {
-	if errors.Is(err, os.ErrDeadlineExceeded) {
+	var f *fault.Fault
+	switch {
+	case errors.As(err, &f): // it says so itself
+		return err
+	case errors.Is(err, os.ErrDeadlineExceeded):
 		return errTimeout.Because(err)
 	}
 	return errBodyBroken.Because(err)

@@ -35,10 +35,10 @@ func (s *server) feed(w http.ResponseWriter, r *http.Request, q *values) error {
 	if r.Method == http.MethodHead {
 		return nil
 	}
-	f := &liveFeed{s: s, w: w, control: http.NewResponseController(w), eventType: eventType}
+	f := &liveFeed{s: s, w: w, r: r, control: http.NewResponseController(w), eventType: eventType}
 	_ = f.control.SetReadDeadline(time.Time{})                     // nothing more is read, and the server's own deadline would end the feed
 	defer func() { _ = f.control.SetWriteDeadline(time.Time{}) }() // it belongs to this feed, not to the connection
-	f.run(r.Context(), after)
+	f.run(after)
 	return nil
 }
 
@@ -59,13 +59,14 @@ func (s *server) feedAfter(q *values, h http.Header) es.Position {
 type liveFeed struct {
 	s         *server
 	w         http.ResponseWriter
+	r         *http.Request
 	control   *http.ResponseController
 	eventType string
 }
 
-// run follows the store until the client leaves, does not take what it is sent, or the process ends.
-func (f *liveFeed) run(ctx context.Context, after es.Position) {
-	ctx, stop := context.WithCancel(ctx)
+// run follows the store until the client leaves, does not take what it is sent or may not have it any more, or the process ends.
+func (f *liveFeed) run(after es.Position) {
+	ctx, stop := context.WithCancel(f.r.Context())
 	defer stop()
 	defer context.AfterFunc(f.s.Lifetime, stop)()
 	pages, ended := make(chan []es.Recorded), make(chan error, 1)
@@ -85,6 +86,7 @@ func (f *liveFeed) run(ctx context.Context, after es.Position) {
 	following.Wait()
 	if err != nil && !errors.Is(err, context.Canceled) {
 		f.s.Logger.Info("a live feed ended", "request", requestIDOf(f.w), "error", err)
+		f.s.noteRefusal(f.r, requestIDOf(f.w), err, "")
 	}
 }
 
@@ -129,8 +131,11 @@ func (f *liveFeed) appendPage(dst []byte, page []es.Recorded) []byte {
 	return dst
 }
 
-// write sends text that the client must take before patience ends.
+// write sends text that the client must take before patience ends, if it may still have it.
 func (f *liveFeed) write(text []byte) error {
+	if err := f.s.goesOn(f.r); err != nil {
+		return err
+	}
 	if len(text) == 0 {
 		return nil
 	}

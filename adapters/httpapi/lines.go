@@ -75,11 +75,13 @@ func (l *lineReader) waiting() bool {
 	return bytes.IndexByte(b, '\n') >= 0
 }
 
-// patientBody gives each read of a body a new deadline, so that a client that sends nothing is noticed.
+// patientBody gives each read of a body a new deadline, so that a client that sends nothing is noticed, and takes nothing that came
+// when its sender may not send it any more.
 type patientBody struct {
 	body     io.Reader
 	control  *http.ResponseController
 	patience time.Duration
+	goesOn   func() error
 }
 
 func (p *patientBody) Read(b []byte) (int, error) {
@@ -87,6 +89,9 @@ func (p *patientBody) Read(b []byte) (int, error) {
 	n, err := p.body.Read(b)
 	if errors.Is(err, io.EOF) {
 		_ = p.control.SetReadDeadline(time.Time{}) // from here on nothing is read, and the answer may take its time
+	}
+	if ended := p.goesOn(); ended != nil {
+		return 0, ended
 	}
 	return n, err
 }

@@ -33,24 +33,29 @@ func (s *server) export(w http.ResponseWriter, r *http.Request, _ *values) error
 	if r.Method == http.MethodHead {
 		return nil
 	}
-	out := &patientAnswer{w, http.NewResponseController(w), s.Patience}
+	out := &patientAnswer{w, http.NewResponseController(w), s.Patience, func() error { return s.goesOn(r) }}
 	_ = out.control.SetReadDeadline(time.Time{})                     // nothing more is read, and the server's own deadline would end the answer
 	defer func() { _ = out.control.SetWriteDeadline(time.Time{}) }() // it belongs to this answer, not to the connection
 	if _, err := s.Engine.Export(r.Context(), logfile.NewWriter(out)); err != nil {
 		s.Logger.Info("an export was broken off", "request", requestIDOf(w), "error", err)
+		s.noteRefusal(r, requestIDOf(w), err, "")
 		panic(http.ErrAbortHandler) // half a ledger must not look like a whole one
 	}
 	return nil
 }
 
-// patientAnswer gives each write a new deadline, so that a client that takes nothing is noticed.
+// patientAnswer gives each write a new deadline, so that a client that takes nothing is noticed, and ends with who may have it.
 type patientAnswer struct {
 	http.ResponseWriter
 	control  *http.ResponseController
 	patience time.Duration
+	goesOn   func() error
 }
 
 func (p *patientAnswer) Write(b []byte) (int, error) {
+	if err := p.goesOn(); err != nil {
+		return 0, err
+	}
 	_ = p.control.SetWriteDeadline(time.Now().Add(p.patience)) // a connection without deadlines is the server's choice
 	return p.ResponseWriter.Write(b)
 }

@@ -148,10 +148,10 @@ func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if kind := fault.KindOf(err); !left && (kind == fault.Internal || kind == fault.Unknown) {
 		s.Logger.Error("a request failed", about(r, p.RequestID, "method", r.Method, "path", r.URL.Path, "code", p.Code, "error", err.Error())...)
 	}
+	s.noteRefusal(r, p.RequestID, err, "")
 	if rec, ok := w.(*recorder); ok && rec.begun {
 		panic(http.ErrAbortHandler) // half an answer must not look like a whole one
 	}
-	s.noteRefusal(r, p.RequestID, err, "")
 	s.answerProblem(w, p)
 }
 

@@ -114,6 +114,9 @@ func (a *answeredStatement) goOn(p *engine.Period, text string) error {
 func (a *answeredStatement) pages(f func(page []engine.Entry) error) (next string, err error) {
 	for left := a.limit; ; {
 		page, err := a.Next(a.r.Context(), min(left, 1000))
+		if err == nil {
+			err = a.goesOn(a.r)
+		}
 		if err != nil || len(page) == 0 {
 			return "", err
 		}
