@@ -77,13 +77,15 @@ func authenticate(authorization string) (*access.Principal, error) {
 type guarded struct {
 	*world
 	accounts int
+	audit    *noting
 	replies  chan ports.Message
 }
 
 func newGuarded(tb testing.TB) *guarded {
-	g := &guarded{replies: make(chan ports.Message, 1)}
+	g := &guarded{audit: &noting{}, replies: make(chan ports.Message, 1)}
 	g.world = newWorld(tb, func(o *options) {
 		o.api.Authenticate = func(r *http.Request) (*access.Principal, error) { return authenticate(r.Header.Get("Authorization")) }
+		o.api.Audit = g.audit
 		o.configure = func(e *engine.Options) {
 			e.Anonymous, e.CommandsTopic = nil, "commands"
 			var err error
@@ -93,6 +95,7 @@ func newGuarded(tb testing.TB) *guarded {
 		}
 	})
 	messages := msgapi.New(g.engine, g.bus, g.engine.Registry, msgapi.Options{
+		Audit: g.audit,
 		Authenticate: func(_ context.Context, authorization string) (*access.Principal, error) {
 			return authenticate(authorization)
 		},

@@ -132,9 +132,10 @@ func (j *job) admitResult(after *es.Folded) error {
 	return nil
 }
 
-// noted is a refusal with its true reason, which the audit log is told and nobody else: the stream is there, and another's.
+// noted is a refusal with its true reason, which the audit log is told and nobody else: the stream is there, and another's. Whatever
+// else is wrong with the command, it could never have been accepted.
 func (j *job) noted(err error) error {
-	if j.grants.refused == nil && j.grants.do.Reach == access.None && fault.KindOf(err) == fault.NotFound {
+	if j.grants.refused == nil && j.grants.do.Reach == access.None && fault.KindOf(err) != fault.Internal {
 		return fault.Of(err).Because(access.ErrForbidden)
 	}
 	return err

@@ -259,7 +259,7 @@ func (w *working) facts(j *job) (*es.Facts, standing, error) {
 func (s *sequencer) rule(j *job, f *es.Facts, at time.Time) (emitted []es.Emitted, err error) {
 	switch {
 	case j.Expected != nil && j.grants.blind:
-		return nil, ErrVersionMismatch.Say("Who may not read the account cannot expect it to be at a version.")
+		return nil, ErrVersionMismatch.Say("Who may not read the account cannot expect it to be at a version.").Because(access.ErrForbidden)
 	case j.Expected != nil && f.States[0].Version != *j.Expected:
 		return nil, ErrVersionMismatch.Say("The account is at version %d, not %d.", f.States[0].Version, *j.Expected)
 	case j.Command.Type.Effective(j.Command.Body).After(at):

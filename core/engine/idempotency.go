@@ -4,8 +4,10 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 
+	"daybook/core/access"
 	"daybook/core/es"
 	"daybook/core/fault"
 )
@@ -36,12 +38,13 @@ type refusal struct {
 	Code    string         `json:"code"`
 	Msg     string         `json:"msg"`
 	Details []fault.Detail `json:"details,omitempty"`
+	Another bool           `json:"another,omitempty"` // it was for whose the stream is, which the audit log is told each time and nobody else
 }
 
 func encodeOutcome(fp fingerprint, r *Result) []byte {
 	if r.Err != nil {
 		f := fault.Of(r.Err)
-		text, err := json.Marshal(refusal{f.Kind, f.Code, f.Msg, f.Details})
+		text, err := json.Marshal(refusal{f.Kind, f.Code, f.Msg, f.Details, errors.Is(r.Err, access.ErrForbidden)})
 		if err != nil { // numbers and valid UTF-8 only: cannot happen
 			panic(err) //nolint:forbidigo // see the line above
 		}
@@ -74,7 +77,11 @@ func replay(body []byte, fp fingerprint) Result {
 		if err := json.Unmarshal(rest, &r); err != nil || r.Kind > fault.Unknown {
 			return Result{Err: fmt.Errorf("engine: the kept refusal of a command is damaged: %q", rest)}
 		}
-		return Result{Answer: Answer{Replayed: true}, Err: &fault.Fault{Kind: r.Kind, Code: r.Code, Msg: r.Msg, Details: r.Details}}
+		said := &fault.Fault{Kind: r.Kind, Code: r.Code, Msg: r.Msg, Details: r.Details}
+		if r.Another {
+			said = said.Because(access.ErrForbidden)
+		}
+		return Result{Answer: Answer{Replayed: true}, Err: said}
 	}
 	a, err := decodeAnswer(rest)
 	return Result{Answer: a, Err: err}
