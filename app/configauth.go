@@ -86,3 +86,6 @@ func loopback(addr string) bool {
 	host, _, err := net.SplitHostPort(addr)
 	return err == nil && (host == "localhost" || net.ParseIP(host).IsLoopback())
 }
+
+// anyName reports whether clients may know this server by any name: where everybody is let in anyway, and behind a proxy that has one.
+func (c *Config) anyName() bool { return c.InsecureAnonymous || c.BehindTLSProxy }

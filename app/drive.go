@@ -27,7 +27,7 @@ func (a *App) drive(r *es.Registry, o engine.Options, build Build, metrics *prom
 		Authenticate: a.access.ofRequest, Keys: a.access, Audit: a.access, Backup: a.backUp, NeedReason: a.config.Auth.NeedReason,
 		Limits: httpapi.Limits{Requests: a.config.Limits.Requests, Burst: a.config.Limits.Burst, Costly: a.config.Limits.Costly, Failures: httpapi.Failures}, Secure: a.tls != nil || a.config.BehindTLSProxy,
 		Anonymous:  a.config.Auth.Mode == authNone,
-		LocalNames: a.config.Auth.Mode == authNone && !a.config.InsecureAnonymous && !a.config.BehindTLSProxy,
+		LocalNames: a.config.Auth.Mode == authNone && !a.config.anyName(),
 	})
 	api = observed(api, metrics, tracing)
 	measure(metrics, o, build, a.engine.Queued, o.CommandsTopic)
@@ -41,7 +41,7 @@ func (a *App) drive(r *es.Registry, o engine.Options, build Build, metrics *prom
 	case a.config.Auth.Mode == authRequired || a.config.BehindTLSProxy: // a client that comes through a proxy comes from this machine
 		a.api = api
 	default:
-		a.api = withLocalMetrics(api, scrape)
+		a.api = a.withLocalMetrics(api, scrape)
 	}
 	messages := msgapi.New(a.engine, o.Bus, r, msgapi.Options{Authenticate: a.access.authenticate, Audit: a.access})
 	a.messages = func(ctx context.Context) error {
@@ -49,10 +49,10 @@ func (a *App) drive(r *es.Registry, o engine.Options, build Build, metrics *prom
 	}
 }
 
-// withLocalMetrics serves /metrics to clients on this machine, beside the API.
-func withLocalMetrics(api, scrape http.Handler) http.Handler {
+// withLocalMetrics serves /metrics to clients on this machine, beside the API, which answers all others.
+func (a *App) withLocalMetrics(api, scrape http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/metrics" && r.Method == http.MethodGet && fromLoopback(r) {
+		if r.URL.Path == "/metrics" && r.Method == http.MethodGet && fromLoopback(r) && a.knownName(r) {
 			scrape.ServeHTTP(w, r)
 			return
 		}
@@ -60,12 +60,19 @@ func withLocalMetrics(api, scrape http.Handler) http.Handler {
 	})
 }
 
+// knownName reports whether a request names this server by a name that it may have where nobody is asked who they are. Under TLS no
+// browser takes it for one that its certificate is not for.
+func (a *App) knownName(r *http.Request) bool {
+	return a.tls != nil || a.config.anyName() || httpapi.LocalName(r.Host)
+}
+
 func fromLoopback(r *http.Request) bool {
 	host, _, err := net.SplitHostPort(r.RemoteAddr)
 	return err == nil && net.ParseIP(host).IsLoopback()
 }
 
-// adminHandler serves what operators alone should reach: metrics and profiles. Where others could reach it, it asks who they are.
+// adminHandler serves what operators alone should reach: metrics and profiles. Where others could reach it, it asks who they are;
+// where only this machine can, a page of the web may have pointed its name here.
 func (a *App) adminHandler(scrape http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", scrape)
@@ -74,7 +81,13 @@ func (a *App) adminHandler(scrape http.Handler) http.Handler {
 	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	if a.config.Auth.Mode == authNone || loopback(a.config.Admin.Addr) {
-		return mux
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if !a.knownName(r) {
+				http.Error(w, "The request names this server by a name that is not its own: use its address or localhost.", http.StatusForbidden)
+				return
+			}
+			mux.ServeHTTP(w, r)
+		})
 	}
 	return a.access.operatorsOnly(mux)
 }

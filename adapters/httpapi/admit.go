@@ -48,8 +48,8 @@ func (s *server) goesOn(r *http.Request) error {
 	return err
 }
 
-// localName reports whether a header Host names an address, or this machine.
-func localName(host string) bool {
+// LocalName reports whether a header Host names an address, or this machine.
+func LocalName(host string) bool {
 	name := host
 	if h, _, err := net.SplitHostPort(host); err == nil {
 		name = h

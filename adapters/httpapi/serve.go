@@ -74,7 +74,7 @@ func (s *server) ServeHTTP(plain http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, errInvalidPath)
 	case s.HealthAlone && !slices.Contains(healthPaths, r.URL.Path):
 		s.fail(w, r, errNoAPI)
-	case s.LocalNames && !localName(r.Host):
+	case s.LocalNames && !LocalName(r.Host):
 		s.fail(w, r, errForeignHost)
 	case s.crossSite.Check(r) != nil:
 		s.fail(w, r, errCrossSite)
