@@ -148,7 +148,16 @@ func plain(err error) error {
 	return err
 }
 
-// Get asks for one document and gives it as the server wrote it.
+// Segment is a name, such as an id, as one segment of a path. Dots alone are escaped too, since whoever passes the request on may take
+// them for a way up.
+func Segment(name string) string {
+	if name == "." || name == ".." {
+		return strings.Repeat("%2E", len(name))
+	}
+	return url.PathEscape(name)
+}
+
+// Get asks for one document and gives it as the server wrote it. Names in the path, here and elsewhere, are made by Segment.
 func (c *Client) Get(ctx context.Context, path string, query url.Values) (jsontext.Value, error) {
 	return c.call(ctx, http.MethodGet, path, query)
 }
@@ -201,7 +210,11 @@ func (c *Client) send(ctx context.Context, method, path string, query url.Values
 // do sends one request; every answer but a success is an error, a *Problem or *Unreachable.
 func (c *Client) do(ctx context.Context, method, path string, query url.Values, header http.Header, body io.Reader) (*http.Response, error) {
 	u := *c.base
-	u.Path += path
+	u.RawPath = u.EscapedPath() + path // or what is escaped in it would be escaped again
+	var err error
+	if u.Path, err = url.PathUnescape(u.RawPath); err != nil {
+		return nil, err
+	}
 	u.RawQuery = query.Encode()
 	req, err := http.NewRequestWithContext(ctx, method, u.String(), body)
 	if err != nil {

@@ -41,7 +41,7 @@ func accountCommand(cmd *cobra.Command, params map[string]string, do func(cmd *c
 				query.Set(param, given.Value.String())
 			}
 		}
-		return do(cmd, client, &f, "/v1/accounts/"+url.PathEscape(args[0]), query)
+		return do(cmd, client, &f, "/v1/accounts/"+apiclient.Segment(args[0]), query)
 	}
 	return cmd
 }

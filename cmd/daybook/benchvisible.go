@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"strings"
 	"time"
 
@@ -18,7 +17,7 @@ func (w *worker) visible(ctx context.Context) {
 	client := &http.Client{Timeout: w.patience, Transport: &http.Transport{}}
 	defer client.CloseIdleConnections()
 	for ctx.Err() == nil && time.Now().Before(w.to) {
-		account := url.PathEscape(w.account(w.target()))
+		account := apiclient.Segment(w.account(w.target()))
 		position, err := w.call(ctx, client, http.MethodPost, w.server+"/v1/accounts/"+account+"/deposit", `{"amount":1}`)
 		if err == nil {
 			begun := time.Now()

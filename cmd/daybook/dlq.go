@@ -60,7 +60,7 @@ func newDeadLettersShow() *cobra.Command {
 				return err
 			}
 			defer client.Close()
-			letter, err := client.Get(cmd.Context(), deadLettersPath+"/"+url.PathEscape(args[0]), nil)
+			letter, err := client.Get(cmd.Context(), deadLettersPath+"/"+apiclient.Segment(args[0]), nil)
 			if err != nil {
 				return err
 			}
@@ -98,7 +98,7 @@ func newSettling(verb, short, done string) *cobra.Command {
 				}
 			}
 			for i, id := range ids {
-				if _, err := client.Post(cmd.Context(), deadLettersPath+"/"+url.PathEscape(id)+"/"+verb, nil); err != nil {
+				if _, err := client.Post(cmd.Context(), deadLettersPath+"/"+apiclient.Segment(id)+"/"+verb, nil); err != nil {
 					say(cmd.ErrOrStderr(), "%d of %d dead letters were %s before this failed.\n", i, len(ids), done)
 					return err
 				}

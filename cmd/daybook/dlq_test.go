@@ -36,6 +36,12 @@ func TestDeadLettersAreSettledFromTheCommandLine(t *testing.T) {
 	c.want(exitUsage, "dlq retry", "name the dead letters that are meant, or say --all")
 	c.want(exitUsage, "dlq discard m1 --all", "name the dead letters")
 
+	for _, id := range []string{"a/b", "50%", "%2F", "..", ".", "ä?x#y"} {
+		send(id, `nonsense`)
+		dead(4)
+		c.want(exitOK, "dlq show "+id+" -o ndjson", `"id":"`+id+`"`)
+		c.want(exitOK, "dlq discard "+id, "1 dead letters were discarded")
+	}
 	c.want(exitOK, "dlq discard m2", "1 dead letters were discarded")
 	send("m0", `{"id":"0","account":"a","command":"create","data":{"owner":"Ada","currency":"EUR"}}`)
 	for code, _, _ := c.do("account get a"); code != exitOK; code, _, _ = c.do("account get a") {

@@ -98,7 +98,7 @@ func (f *importFiles) begin(client *apiclient.Client, retry bool) (*importer.Run
 
 // currencyOf asks for an account as it began: that needs no view, which might not show it yet.
 func currencyOf(ctx context.Context, client *apiclient.Client, account string) (string, error) {
-	body, err := client.Get(ctx, "/v1/accounts/"+url.PathEscape(account), url.Values{"version": {"1"}})
+	body, err := client.Get(ctx, "/v1/accounts/"+apiclient.Segment(account), url.Values{"version": {"1"}})
 	var problem *apiclient.Problem
 	if errors.As(err, &problem) && problem.Status == http.StatusNotFound {
 		return "", nil

@@ -272,11 +272,11 @@ func (s serverKeys) List(ctx context.Context) (all []access.Key, err error) {
 // Rotate implements access.Keyring.
 func (s serverKeys) Rotate(ctx context.Context, prefix string, grace time.Duration) (access.Key, string, error) {
 	query := url.Values{"graceSeconds": {strconv.FormatInt(int64(grace/time.Second), 10)}}
-	return keyFrom(s.client.Post(ctx, keysPath+"/"+url.PathEscape(prefix)+"/rotate", query))
+	return keyFrom(s.client.Post(ctx, keysPath+"/"+apiclient.Segment(prefix)+"/rotate", query))
 }
 
 // Revoke implements access.Keyring.
 func (s serverKeys) Revoke(ctx context.Context, prefix string) (access.Key, error) {
-	k, _, err := keyFrom(s.client.Post(ctx, keysPath+"/"+url.PathEscape(prefix)+"/revoke", nil))
+	k, _, err := keyFrom(s.client.Post(ctx, keysPath+"/"+apiclient.Segment(prefix)+"/revoke", nil))
 	return k, err
 }

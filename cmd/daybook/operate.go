@@ -85,7 +85,7 @@ func operate(cmd *cobra.Command, client *apiclient.Client, what, path string, qu
 		case <-tick.C:
 		case <-ctx.Done():
 		}
-		raw, err := client.Get(ctx, "/v1/admin/operations/"+op.ID, nil)
+		raw, err := client.Get(ctx, "/v1/admin/operations/"+apiclient.Segment(op.ID), nil)
 		switch {
 		case errors.Is(err, context.Canceled):
 			return op, fmt.Errorf("no longer waiting; the %s goes on, and GET /v1/admin/operations/%s shows how far it is", what, op.ID)
