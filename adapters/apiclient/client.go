@@ -112,7 +112,7 @@ func (p *Problem) Error() string {
 	if p.Status >= 500 && p.RequestID != "" {
 		fmt.Fprintf(&s, " [request %s]", p.RequestID)
 	}
-	return s.String()
+	return strings.ReplaceAll(s.String(), "\n", `\n`) // it is one sentence, whatever the server has put into it
 }
 
 // transient reports whether the same request may succeed a little later, and is safe to send again by its id.

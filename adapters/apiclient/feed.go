@@ -83,6 +83,9 @@ func (c *Client) listen(ctx context.Context, query url.Values, last *string, eac
 			continue
 		}
 		if id, data := message.take(); len(data) > 0 {
+			if !data.IsValid() {
+				return got, fmt.Errorf("%s sends an event that is not JSON; is it a Daybook?", c.Server())
+			}
 			got = true
 			if err := each(data); err != nil {
 				return got, err

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/url"
 	"os"
 	"strconv"
@@ -180,7 +179,7 @@ func newKeysRevoke() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				return flags.print(cmd, key, "", "The key "+key.Prefix+" of "+harmless(key.Subject)+" has ended.\n")
+				return flags.print(cmd, key, "", "The key "+key.Prefix+" of "+key.Subject+" has ended.")
 			})
 		},
 	}
@@ -193,13 +192,13 @@ func (k *keyFlags) printSecret(cmd *cobra.Command, key access.Key, secret string
 	if err != nil {
 		return err
 	}
-	say(cmd.ErrOrStderr(), "The key %s is for %s as %s. It is shown this once:\n", key.Prefix, harmless(key.Subject), roleNames(key.Roles))
-	return k.print(cmd, key, secret, secret+"\n")
+	say(cmd.ErrOrStderr(), "The key %s is for %s as %s. It is shown this once:\n", harmless(key.Prefix), harmless(key.Subject), harmless(roleNames(key.Roles)))
+	return k.print(cmd, key, secret, secret)
 }
 
 func (k *keyFlags) print(cmd *cobra.Command, key access.Key, secret, words string) error {
 	if k.format.name == "table" {
-		_, err := io.WriteString(cmd.OutOrStdout(), words)
+		_, err := fmt.Fprintln(cmd.OutOrStdout(), harmless(words))
 		return err
 	}
 	object, err := json.Marshal(wire.KeyOf(key, secret))

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/csv"
 	"fmt"
 	"io"
@@ -8,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -53,7 +55,8 @@ type column struct {
 
 // say prints words for a person. That they cannot be printed changes nothing about the work, and there is nobody left to tell.
 func say(out io.Writer, text string, args ...any) {
-	_, _ = fmt.Fprintf(out, text, args...)
+	text = escaped(fmt.Sprintf(text, args...), func(r rune) bool { return deceives(r) && r != '\n' && r != '\t' })
+	_, _ = io.WriteString(out, text)
 }
 
 // list prints items of JSON one after the other. Its methods are called by one goroutine.
@@ -78,14 +81,14 @@ func (l *list) add(item jsontext.Value) error {
 	l.n++
 	switch l.format {
 	case "ndjson":
-		_, err := fmt.Fprintf(l.out, "%s\n", item)
+		_, err := fmt.Fprintf(l.out, "%s\n", harmlessJSON(item))
 		return err
 	case "json":
 		before := ",\n  "
 		if l.n == 1 {
 			before = "[\n  "
 		}
-		_, err := fmt.Fprintf(l.out, "%s%s", before, item)
+		_, err := fmt.Fprintf(l.out, "%s%s", before, harmlessJSON(item))
 		return err
 	}
 	row, err := l.row(item)
@@ -173,7 +176,7 @@ func printObject(out io.Writer, f *format, object jsontext.Value) error {
 		}
 		fallthrough
 	case "ndjson":
-		_, err := fmt.Fprintf(out, "%s\n", object)
+		_, err := fmt.Fprintf(out, "%s\n", harmlessJSON(object))
 		return err
 	}
 	names, values, err := members(object)
@@ -182,7 +185,7 @@ func printObject(out io.Writer, f *format, object jsontext.Value) error {
 	}
 	if f.name == "csv" {
 		w := csv.NewWriter(out)
-		_ = w.Write(names) // the writer keeps its first error
+		_ = w.Write(spreadsheet(names)) // the writer keeps its first error
 		_ = w.Write(spreadsheet(values))
 		w.Flush()
 		return w.Error()
@@ -231,10 +234,10 @@ func plainText(v jsontext.Value) string {
 	return string(v)
 }
 
-// spreadsheet makes texts safe to open in a spreadsheet.
+// spreadsheet makes texts safe to open in a spreadsheet, and to be looked at. What is left of them as it is, a quoted cell may hold.
 func spreadsheet(row []string) []string {
 	for i := range row {
-		row[i] = importer.EscapeFormula(row[i])
+		row[i] = importer.EscapeFormula(escaped(row[i], func(r rune) bool { return unicode.IsControl(r) && r != '\n' && r != '\t' }))
 	}
 	return row
 }
@@ -298,21 +301,43 @@ func numeric(rows [][]string, column int) bool {
 	return true
 }
 
-// harmless shows control and invisible formatting characters, which could rule a terminal or disguise a text, as escapes.
-func harmless(s string) string {
-	clean := func(r rune) bool {
-		return unicode.IsControl(r) || unicode.Is(unicode.Cf, r) || r == unicode.ReplacementChar
-	}
-	if strings.IndexFunc(s, clean) < 0 {
+// deceives knows control and invisible formatting characters, which could rule a terminal or disguise a text.
+func deceives(r rune) bool {
+	return unicode.IsControl(r) || unicode.Is(unicode.Cf, r) || r == unicode.ReplacementChar
+}
+
+// harmless shows them as escapes in what stands on one line.
+func harmless(s string) string { return escaped(s, deceives) }
+
+// escaped shows some characters of a text as Go would write them.
+func escaped(s string, which func(rune) bool) string {
+	if strings.IndexFunc(s, which) < 0 {
 		return s
 	}
 	var b strings.Builder
 	for _, r := range s {
-		if clean(r) {
+		if which(r) {
 			b.WriteString(strings.Trim(strconv.QuoteRuneToASCII(r), "'"))
 		} else {
 			b.WriteRune(r)
 		}
 	}
 	return b.String()
+}
+
+// harmlessJSON is the same JSON without those control characters that it may hold as they are: DEL and those of C1.
+func harmlessJSON(v jsontext.Value) jsontext.Value {
+	ruling := func(r rune) bool { return r >= 0x7f && unicode.IsControl(r) } // a raw one below is never valid in a text
+	if bytes.IndexFunc(v, ruling) < 0 {
+		return v
+	}
+	out := make([]byte, 0, len(v)+64)
+	for _, r := range string(v) {
+		if ruling(r) {
+			out = fmt.Appendf(out, `\u%04x`, r)
+		} else {
+			out = utf8.AppendRune(out, r)
+		}
+	}
+	return out
 }

@@ -106,9 +106,9 @@ func printStatement(l *list, pages func(each func(*statement) error) error) erro
 
 // printStatementObject prints the pages as the one object that the server gives without them.
 func printStatementObject(out io.Writer, pages func(each func(*statement) error) error) error {
-	e := jsontext.NewEncoder(out, jsontext.WithIndent("  "))
+	e := jsontext.NewEncoder(out, jsontext.WithIndent("  "), jsontext.PreserveRawStrings(true))
 	member := func(name string, v jsontext.Value) error {
-		return cmp.Or(e.WriteToken(jsontext.String(name)), e.WriteValue(v))
+		return cmp.Or(e.WriteToken(jsontext.String(name)), e.WriteValue(harmlessJSON(v)))
 	}
 	first := true
 	return pages(func(s *statement) error {
@@ -119,7 +119,7 @@ func printStatementObject(out io.Writer, pages func(each func(*statement) error)
 		}
 		first = false
 		for i := 0; i < len(s.Entries) && err == nil; i++ {
-			err = e.WriteValue(s.Entries[i])
+			err = e.WriteValue(harmlessJSON(s.Entries[i]))
 		}
 		if err == nil && s.Next == "" {
 			err = cmp.Or(e.WriteToken(jsontext.EndArray), member("closingBalance", s.Closing), e.WriteToken(jsontext.EndObject))
