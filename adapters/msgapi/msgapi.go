@@ -5,6 +5,7 @@ package msgapi
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"daybook/adapters/wire"
 	"daybook/core/access"
@@ -16,11 +17,14 @@ import (
 
 // Headers of command messages and their answers.
 const (
-	HeaderReplyTo       = "replyTo"       // the topic that gets the answer; without it only dead letters tell of a failure
+	HeaderReplyTo       = "replyTo"       // the topic that gets the answer, none of the ledger's own; without it only dead letters tell of a failure
 	HeaderCorrelationID = "correlationId" // kept in the events' metadata and given back with the answer; the message's id when missing
 	HeaderAuthorization = "authorization" // as in HTTP: Bearer and a key or a token
 	HeaderTraceparent   = "traceparent"   // W3C trace context, kept in the events' metadata
 )
+
+// errReplyTo: nobody can be answered, and nothing is done. Its code is that of headers in HTTP.
+var errReplyTo = fault.New(fault.Invalid, "invalid_header", "The header replyTo names a topic of the ledger itself: answers would be taken for commands, events or dead letters.")
 
 // Topic is where commands are taken from, under the prefix of a deployment.
 func Topic(prefix string) string { return prefix + ".commands" }
@@ -75,6 +79,10 @@ func (a *API) start(ctx context.Context, lane *engine.Lane, m ports.Message) fun
 			lane.Failed(envelope.ID)
 		}
 		return func() error { return a.refuse(ctx, m, envelope.ID, engine.Answer{}, unknown, false) }
+	case a.replyTo(m) != m.Headers[HeaderReplyTo]:
+		return func() error {
+			return a.refuse(access.As(ctx, principal), m, envelope.ID, engine.Answer{}, errReplyTo, true)
+		}
 	case err != nil:
 		return func() error { return a.refuse(access.As(ctx, principal), m, envelope.ID, engine.Answer{}, err, true) }
 	}
@@ -111,15 +119,27 @@ func (a *API) refuse(ctx context.Context, m ports.Message, id string, answer eng
 	if replyErr := a.reply(ctx, m, wire.AppendErrorLine(nil, 0, id, answer.Replayed, problem)); replyErr != nil {
 		return replyErr
 	}
-	if dead || m.Headers[HeaderReplyTo] == "" {
+	if dead || a.replyTo(m) == "" {
 		return err
 	}
 	return nil
 }
 
+// replyTo is the topic that gets the answer to a message; "" if it names none, or one of the ledger's own, or what stands below one: its
+// dead letters, and the queues of those who subscribe to it.
+func (a *API) replyTo(m ports.Message) string {
+	topic := m.Headers[HeaderReplyTo]
+	for _, own := range [...]string{a.engine.CommandsTopic, a.engine.EventsTopic} {
+		if below, ok := strings.CutPrefix(topic, own); ok && own != "" && (below == "" || below[0] == '.') {
+			return ""
+		}
+	}
+	return topic
+}
+
 // reply publishes an answer to the topic the message names, if it names one.
 func (a *API) reply(ctx context.Context, m ports.Message, line []byte) error {
-	topic := m.Headers[HeaderReplyTo]
+	topic := a.replyTo(m)
 	if topic == "" {
 		return nil
 	}
