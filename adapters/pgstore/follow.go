@@ -39,8 +39,10 @@ func (s *Store) follow() {
 	}
 }
 
-// listen hears commits until its connection is lost; heard says that it had one.
+// listen hears commits until its connection is lost; heard says that it had one. The server that is found next may not have what is in
+// memory, so that is dropped.
 func (s *Store) listen() (heard bool, err error) {
+	defer s.recent.forget()
 	conn, err := pgx.ConnectConfig(s.life, s.config.Copy())
 	if err != nil {
 		return false, err

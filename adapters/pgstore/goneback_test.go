@@ -104,3 +104,26 @@ func TestNobodyIsToldOfCommitsThatTheDatabaseHasLost(t *testing.T) {
 	add(t, other, "d", `{"n":2}`)
 	waitFor(t, s, 3)
 }
+
+func TestMemoryDoesNotOutliveTheConnectionToTheServerItIsOf(t *testing.T) {
+	p, url := through(t)
+	s := open(t, Options{URL: url})
+	for _, stream := range []es.StreamID{"a", "b", "c", "d", "e"} {
+		add(t, s, stream, `{"n":1}`)
+	}
+	goBack(t, s, 3)
+	other := open(t, Options{Schema: s.options.Schema})
+	add(t, other, "d", `{"n":2}`)
+	add(t, other, "e", `{"n":2}`)
+	p.cut()
+	for ctx := patience(t); ; {
+		events, err := s.ReadFeed(ctx, 3, 2) // all of them are in memory
+		if len(events) == 2 && string(events[0].Data) == `{"n":2}` {
+			break
+		}
+		if ctx.Err() != nil {
+			t.Fatalf("%d events are given that are lost, %v", len(events), err)
+		}
+		_, _ = s.Head(ctx) // asks the server, so this is no idle loop
+	}
+}

@@ -118,7 +118,7 @@ func (f *folding) follow(ctx context.Context, every int, upTo es.Position) error
 	if f.at >= upTo {
 		return nil
 	}
-	pages := prefetch(ctx, f.Store, f.at, f.hash, min(every, readAhead))
+	pages := prefetch(ctx, f.Store, footing{f.at, f.hash}, min(every, readAhead))
 	defer pages.stop()
 	touched := map[es.StreamID]*known{}
 	batch := ports.Passage{To: f.at, Began: f.Now()}

@@ -55,54 +55,65 @@ func (f *follower) follow(ctx context.Context, token ports.Token) (gotOn bool, e
 	if err != nil {
 		return false, err
 	}
-	saved, savedAt := at, f.Now()
+	saved, savedAt := at.position, f.Now()
 	defer func() { // so that an orderly stop makes nothing come again
-		if at != saved && ctx.Err() != nil {
+		if at.position != saved && ctx.Err() != nil {
 			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveEvery)
 			defer cancel()
-			err = errors.Join(err, f.Store.SaveCheckpoint(last, f.name, token, at))
+			err = errors.Join(err, f.save(last, token, at))
 		}
 	}()
 	for {
-		if err := f.await(ctx, at, saved != at); err != nil {
+		if err := f.await(ctx, at.position, at.position != saved); err != nil {
 			return gotOn, err
 		}
-		taken, failed := f.next(ctx, at)
-		gotOn = gotOn || taken > 0
-		at += es.Position(taken)
-		if taken < f.page {
-			pause(ctx, f.pace)
+		events, err := f.read(ctx, &at)
+		if err != nil {
+			return gotOn, err
 		}
-		if now := f.Now(); at != saved && (taken == 0 || failed != nil || now.Sub(savedAt) >= saveEvery) {
-			if err := f.Store.SaveCheckpoint(ctx, f.name, token, at); err != nil {
-				return gotOn, errors.Join(failed, err)
+		if now := f.Now(); at.position != saved && (len(events) == 0 || now.Sub(savedAt) >= saveEvery) {
+			if err := f.Store.SaveCheckpoint(ctx, f.name, token, at.position); err != nil {
+				return gotOn, err
 			}
 			// gofail: var afterMark struct{}
-			saved, savedAt = at, now
+			saved, savedAt = at.position, now
+		}
+		if len(events) == 0 {
+			continue
+		}
+		taken, failed := f.take(ctx, events)
+		if taken > 0 {
+			gotOn = true
+			at.move(&events[taken-1])
 		}
 		if failed != nil {
-			return gotOn, failed
+			return gotOn, errors.Join(failed, f.save(ctx, token, at))
+		}
+		if taken < f.page {
+			pause(ctx, f.pace)
 		}
 	}
 }
 
 // start is where the follower goes on. A checkpoint ahead of the store means that the store was restored to an earlier
 // state: what follows must be taken.
-func (f *follower) start(ctx context.Context) (es.Position, error) {
+func (f *follower) start(ctx context.Context) (footing, error) {
 	at, err := f.Store.Checkpoint(ctx, f.name)
 	if err != nil {
-		return 0, err
+		return footing{}, err
 	}
 	head, err := f.Store.Head(ctx)
-	return min(at, head), err
+	return footing{position: min(at, head)}, err
 }
 
-// await waits until there are events after the position; when there is something to save, not for long.
+// await waits until there are events after the position, but not for long: there may be something to save, or the store may
+// have gone back.
 func (f *follower) await(ctx context.Context, at es.Position, unsaved bool) error {
-	if !unsaved {
-		return f.Store.Wait(ctx, at)
+	patience := idlePoll
+	if unsaved {
+		patience = saveEvery
 	}
-	short, cancel := context.WithTimeout(ctx, saveEvery)
+	short, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	if err := f.Store.Wait(short, at); err != nil && (ctx.Err() != nil || short.Err() == nil) {
 		return err
@@ -110,11 +121,20 @@ func (f *follower) await(ctx context.Context, at es.Position, unsaved bool) erro
 	return nil
 }
 
-// next takes the next page of events after the position and gives how many that were.
-func (f *follower) next(ctx context.Context, at es.Position) (int, error) {
-	events, err := f.Store.ReadFeed(ctx, at, f.page)
-	if err != nil || len(events) == 0 {
-		return 0, err
+// read gives the next page of events, if the store still has the one before them.
+func (f *follower) read(ctx context.Context, at *footing) ([]es.Recorded, error) {
+	from, limit := at.onFrom(f.page)
+	events, err := f.Store.ReadFeed(ctx, from, limit)
+	if err != nil {
+		return nil, err
 	}
-	return f.take(ctx, events)
+	return at.on(events)
+}
+
+// save saves the checkpoint, but not over one that went back with the store: what stands in place of lost events is taken from there on.
+func (f *follower) save(ctx context.Context, token ports.Token, at footing) error {
+	if _, err := f.read(ctx, &at); err != nil {
+		return err
+	}
+	return f.Store.SaveCheckpoint(ctx, f.name, token, at.position)
 }

@@ -2,8 +2,6 @@ package engine
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"sync"
 
 	"daybook/core/es"
@@ -14,8 +12,7 @@ import (
 // before them is read: two are read at one time, and reading, parsing and folding share the processors there are. Each page is read
 // from the last event of the one before it on, to see that the store still has that.
 type prefetched struct {
-	after   es.Position        // of what was given
-	hash    es.Hash            // of the event there; zero: it is not known
+	at      footing            // behind what was given
 	pages   chan chan feedPage // in the order of the feed
 	cancel  context.CancelFunc
 	running sync.WaitGroup
@@ -33,23 +30,18 @@ const (
 	pagesAhead = 2
 )
 
-// errGoneBack: the store no longer has an event that was read from it, as after a failover to a server that had not got it yet.
-var errGoneBack = errors.New("engine: the store has gone back")
-
-// prefetch reads the feed after a position, where the event with the hash is, in pages of the size. The first page is read alone:
-// mostly it is the last.
-func prefetch(ctx context.Context, store ports.Store, after es.Position, hash es.Hash, size int) *prefetched {
+// prefetch reads the feed from somewhere on, in pages of the size. The first page is read alone: mostly it is the last.
+func prefetch(ctx context.Context, store ports.Store, at footing, size int) *prefetched {
 	ctx, cancel := context.WithCancel(ctx)
-	p := &prefetched{after: after, hash: hash, pages: make(chan chan feedPage, pagesAhead-1), cancel: cancel}
+	p := &prefetched{at: at, pages: make(chan chan feedPage, pagesAhead-1), cancel: cancel}
 	read := func(after es.Position) feedPage {
-		from := max(after, 1) - 1
-		limit := size + int(after-from)
+		from, limit := footing{position: after}.onFrom(size)
 		events, err := store.ReadFeed(ctx, from, limit)
 		return feedPage{events: events, last: len(events) < limit, err: err}
 	}
 	p.running.Go(func() {
 		defer close(p.pages)
-		first := make(chan feedPage, 1)
+		first, after := make(chan feedPage, 1), at.position
 		p.pages <- first
 		page := read(after)
 		first <- page
@@ -74,14 +66,11 @@ func (p *prefetched) next(ctx context.Context) feedPage {
 		return feedPage{err: ctx.Err()} // the reader saw the context end
 	}
 	page := <-coming
-	if page.err == nil && p.after > 0 {
-		if len(page.events) == 0 || p.hash != (es.Hash{}) && p.hash != page.events[0].Hash {
-			return feedPage{err: fmt.Errorf("%w and does not have the event at position %d any more", errGoneBack, p.after)}
-		}
-		page.events = page.events[1:]
+	if page.err == nil {
+		page.events, page.err = p.at.on(page.events)
 	}
 	if n := len(page.events); n > 0 {
-		p.after, p.hash = page.events[n-1].Position, page.events[n-1].Hash
+		p.at.move(&page.events[n-1])
 	}
 	return page
 }
